@@ -1,0 +1,72 @@
+package geo
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+func TestPlanPartition(t *testing.T) {
+	lines := []LineOptions{
+		line("wide", "10.0.0.0/8"),
+		line("office", "10.1.0.0/16"),
+		line("lab", "fc00::/7"),
+	}
+	m := mustCompile(t, lines)
+	stranger := []LineOptions{line("stranger", "10.0.0.0/8")}
+	all := func(policy int) []region {
+		return []region{{netip.MustParsePrefix("0.0.0.0/0"), policy}, {netip.MustParsePrefix("::/0"), policy}}
+	}
+	wideOnly := []region{
+		{netip.MustParsePrefix("0.0.0.0/5"), -1}, {netip.MustParsePrefix("8.0.0.0/7"), -1},
+		{netip.MustParsePrefix("10.0.0.0/8"), 0}, {netip.MustParsePrefix("11.0.0.0/8"), -1},
+		{netip.MustParsePrefix("12.0.0.0/6"), -1}, {netip.MustParsePrefix("16.0.0.0/4"), -1},
+		{netip.MustParsePrefix("32.0.0.0/3"), -1}, {netip.MustParsePrefix("64.0.0.0/2"), -1},
+		{netip.MustParsePrefix("128.0.0.0/1"), -1}, {netip.MustParsePrefix("::/0"), -1},
+	}
+	labOnly := []region{
+		{netip.MustParsePrefix("0.0.0.0/0"), 0},
+		{netip.MustParsePrefix("::/1"), 0}, {netip.MustParsePrefix("8000::/2"), 0},
+		{netip.MustParsePrefix("c000::/3"), 0}, {netip.MustParsePrefix("e000::/4"), 0},
+		{netip.MustParsePrefix("f000::/5"), 0}, {netip.MustParsePrefix("f800::/6"), 0},
+		{netip.MustParsePrefix("fc00::/7"), 1}, {netip.MustParsePrefix("fe00::/7"), 0},
+	}
+	for _, tc := range []struct {
+		name     string
+		policies [][]Selector
+		want     []region
+	}{
+		{"no policy", nil, all(-1)},
+		{"a policy without sources", [][]Selector{{}}, all(-1)},
+		{"global only", [][]Selector{{}, {Global}}, all(1)},
+		{"every source in one policy", mustPolicies(t, lines, "lab global office wide"), all(0)},
+		{"unused lines vanish", mustPolicies(t, lines, "wide"), wideOnly},
+		{"a nested line of the same policy vanishes", mustPolicies(t, lines, "wide office"), wideOnly},
+		{"one line beside global", mustPolicies(t, lines, "global", "lab"), labOnly},
+		{"a source in two policies belongs to the first", mustPolicies(t, lines, "global", "lab", "lab"), labOnly},
+		{"a source of another map", mustPolicies(t, stranger, "stranger"), all(-1)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := partitionOf(m.Plan(tc.policies)); !slices.Equal(got, tc.want) {
+				t.Errorf("partition\n%v, want\n%v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAllStops(t *testing.T) {
+	lines := []LineOptions{line("a", "128.0.0.0/1 8000::/1")}
+	plan := mustCompile(t, lines).Plan(mustPolicies(t, lines, "a"))
+	want := partitionOf(plan)
+	for n := 1; n <= len(want); n++ {
+		var got []region
+		for prefix, policy := range plan.All() {
+			if got = append(got, region{prefix, policy}); len(got) == n {
+				break
+			}
+		}
+		if !slices.Equal(got, want[:n]) {
+			t.Errorf("the first %d regions are %v, want %v", n, got, want[:n])
+		}
+	}
+}
