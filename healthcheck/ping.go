@@ -1,0 +1,85 @@
+package healthcheck
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// ping is the probe that sends echo requests, evenly over the first half of the timeout, and counts the replies.
+// It ends as soon as all are sent and enough are answered, or else at the deadline.
+func (c *Check) ping(ctx context.Context, address netip.Addr) error {
+	o := &c.options
+	socket, err := c.prober.socket(address)
+	if err != nil {
+		return err
+	}
+	var (
+		replies  = make(chan struct{}, o.Packets)
+		keys     = make([]echoKey, 0, o.Packets)
+		data     = pattern(o.Size)
+		pace     = time.NewTicker(max(o.Timeout/time.Duration(2*o.Packets), 1))
+		received int
+		failed   int
+		failure  error
+	)
+	defer func() { socket.forget(keys) }()
+	defer pace.Stop()
+	send := func() {
+		key, err := socket.send(address, data, replies)
+		keys = append(keys, key)
+		if err != nil {
+			failed, failure = failed+1, err
+		}
+	}
+	send()
+	for {
+		all := len(keys) == o.Packets
+		if all && !tooMany(o.Packets-received, o) {
+			return nil
+		}
+		if all && received+failed == o.Packets {
+			break // Nothing is left to wait for.
+		}
+		tick := pace.C
+		if all {
+			tick = nil
+		}
+		select {
+		case <-tick:
+			send()
+			continue
+		case <-replies:
+			received++
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	return pingReason(ctx, o, received, failed, failure)
+}
+
+// pingReason says why a ping is bad.
+func pingReason(ctx context.Context, o *Options, received, failed int, failure error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return explain(ctx, ctx.Err(), awaitingAnswer, o.Timeout)
+	}
+	if failed == o.Packets {
+		return newReason(failure, "ping: sending: %s", bare(failure))
+	}
+	lost := o.Packets - received
+	return newReason(ctx.Err(), "ping: lost %d of %d packets (%d%%), bad from %d%%", lost, o.Packets, lost*100/o.Packets, o.LossRate)
+}
+
+// tooMany reports whether so many lost packets make the probe bad.
+func tooMany(lost int, o *Options) bool { return lost*100 >= o.LossRate*o.Packets }
+
+// pattern returns the data of an echo request.
+func pattern(size int) []byte {
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(i)
+	}
+	return data
+}

@@ -1,0 +1,302 @@
+package healthcheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/icmp"
+)
+
+func TestPingLoopback(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "::1"} {
+		t.Run(address, func(t *testing.T) {
+			check := compile(t, Options{Name: "ping", Protocol: Ping, Packets: 2, Timeout: 2 * time.Second})
+			at := netip.MustParseAddr(address)
+			if _, err := check.prober.socket(at); err != nil {
+				t.Skipf("this system gives no ICMP socket: %v", err)
+			}
+			if at.Is6() && !hasLoopback6() {
+				t.Skip("this system has no ::1")
+			}
+			if err := check.Target(at, "").Probe(t.Context(), new(Report)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func hasLoopback6() bool {
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err == nil {
+		listener.Close()
+	}
+	return err == nil
+}
+
+func TestPingLoss(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		o        Options
+		drop     func(n int) bool // n counts from 0.
+		want     string
+		sent     time.Duration // When the last packet left.
+		duration time.Duration
+	}{
+		{"none", Options{}, func(int) bool { return false }, "good", 2375 * time.Millisecond, 2375 * time.Millisecond},
+		{"one of 20, bad from 10%", Options{}, func(n int) bool { return n == 7 }, "good", 2375 * time.Millisecond, 2385 * time.Millisecond},
+		{"two of 20, bad from 10%", Options{}, func(n int) bool { return n < 2 }, "ping: lost 2 of 20 packets (10%), bad from 10%", 2375 * time.Millisecond, 5 * time.Second},
+		{"all", Options{}, func(int) bool { return true }, "ping: lost 20 of 20 packets (100%), bad from 10%", 2375 * time.Millisecond, 5 * time.Second},
+		{"all but one, bad from 100%", Options{LossRate: 100}, func(n int) bool { return n > 0 }, "good", 2375 * time.Millisecond, 2375 * time.Millisecond},
+		{"all, bad from 100%", Options{LossRate: 100}, func(int) bool { return true }, "ping: lost 20 of 20 packets (100%), bad from 100%", 2375 * time.Millisecond, 5 * time.Second},
+		{"one of one", Options{Packets: 1, LossRate: 100}, func(int) bool { return false }, "good", 0, 10 * time.Millisecond},
+		{"one of three", Options{Packets: 3, LossRate: 34}, func(n int) bool { return n == 0 }, "good", 5 * time.Second / 3, 5*time.Second/3 + 10*time.Millisecond},
+	} {
+		for _, datagram := range []bool{true, false} {
+			for _, address := range []string{"192.0.2.1", "fe80::1%eth0"} {
+				synctest.Test(t, func(t *testing.T) {
+					tt.o.Protocol, tt.o.Name = Ping, "ping"
+					network := &fakeNetwork{refuseDatagram: !datagram, drop: tt.drop}
+					check := compileFake(t, tt.o, network)
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+					defer cancel()
+					start := time.Now()
+					err := check.Target(netip.MustParseAddr(address), "").Probe(ctx, new(Report))
+					if text(err) != tt.want {
+						t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+					}
+					if took := time.Since(start); took.Round(time.Millisecond) != tt.duration.Round(time.Millisecond) {
+						t.Errorf("%s: took %v, want %v", tt.name, took, tt.duration)
+					}
+					if sent := network.lastSent.Sub(start); sent.Round(time.Millisecond) != tt.sent.Round(time.Millisecond) {
+						t.Errorf("%s: the last packet left after %v, want %v", tt.name, sent, tt.sent)
+					}
+					if left := len(network.socket(t, check).waiting); left > 0 {
+						t.Errorf("%s: %d requests are still waited for", tt.name, left)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestPingErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		network fakeNetwork
+		want    string
+	}{
+		{"no socket", fakeNetwork{refuseDatagram: true, refuseRaw: true},
+			"ping: no ICMP socket for IPv4 (datagram: permission denied; raw: operation not permitted): " +
+				"allow CAP_NET_RAW, or the process's group in net.ipv4.ping_group_range"},
+		{"no route", fakeNetwork{sendError: &net.OpError{Op: "write", Err: os.NewSyscallError("sendto", syscall.ENETUNREACH)}}, "ping: sending: network is unreachable"},
+		{"strangers answer", fakeNetwork{stranger: true}, "ping: lost 20 of 20 packets (100%), bad from 10%"},
+		{"another process's replies", fakeNetwork{refuseDatagram: true, otherID: true}, "ping: lost 20 of 20 packets (100%), bad from 10%"},
+		{"noise", fakeNetwork{noise: true}, "good"},
+		{"reading fails at times", fakeNetwork{readErrors: 3}, "good"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			check := compileFake(t, Options{Protocol: Ping, Name: "ping"}, &tt.network)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := check.Target(netip.MustParseAddr("192.0.2.1"), "").Probe(ctx, new(Report)); text(err) != tt.want {
+				t.Errorf("%s:\n got %v\nwant %s", tt.name, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPingCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		check := compileFake(t, Options{Protocol: Ping, Name: "ping"}, &fakeNetwork{})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		err := check.Target(netip.MustParseAddr("192.0.2.1"), "").Probe(ctx, new(Report))
+		if text(err) != "canceled waiting for the answer" || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestProberClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &fakeNetwork{}
+		check := compileFake(t, Options{Protocol: Ping, Name: "ping", Packets: 1}, network)
+		target := check.Target(netip.MustParseAddr("192.0.2.1"), "")
+		for range 3 {
+			if err := target.Probe(t.Context(), new(Report)); err != nil {
+				t.Error(err)
+			}
+		}
+		if network.opened != 1 {
+			t.Errorf("%d sockets were opened for three pings", network.opened)
+		}
+		network.closeError = errors.New("odd")
+		if err := check.prober.Close(); text(err) != "closing the ICMP socket for IPv4: odd" {
+			t.Errorf("%v", err)
+		}
+		if err := check.prober.Close(); err != nil {
+			t.Errorf("the second Close: %v", err)
+		}
+		if err := target.Probe(t.Context(), new(Report)); text(err) != "ping: the prober is closed" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestEchoSequence has so many requests outstanding that numbers come round again: those in use are passed over.
+func TestEchoSequence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		prober := NewProber()
+		prober.listen = (&fakeNetwork{drop: func(int) bool { return true }}).listen
+		defer prober.Close()
+		at := netip.MustParseAddr("192.0.2.1")
+		socket, err := prober.socket(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replies := make(chan struct{}, 1)
+		first, _ := socket.send(at, nil, replies)
+		socket.last = first.sequence - 1
+		second, _ := socket.send(at, nil, replies)
+		other, _ := socket.send(netip.MustParseAddr("192.0.2.2"), nil, replies)
+		if second.sequence != first.sequence+1 || other.sequence != second.sequence+1 || len(socket.waiting) != 3 {
+			t.Errorf("%v, %v, %v", first, second, other)
+		}
+		if _, err := socket.send(at, make([]byte, 1<<16), replies); err == nil {
+			t.Error("a packet that is too long for the network was sent")
+		}
+	})
+}
+
+// compileFake returns a check whose pings go over the network.
+func compileFake(t *testing.T, o Options, network *fakeNetwork) *Check {
+	t.Helper()
+	check := compile(t, o)
+	check.prober.listen = network.listen
+	return check
+}
+
+// fakeNetwork makes sockets at which every request is answered after 10 ms, unless its fields say otherwise.
+type fakeNetwork struct {
+	refuseDatagram, refuseRaw bool
+	drop                      func(n int) bool // Nil drops none.
+	stranger                  bool             // Another address answers.
+	otherID                   bool             // The replies have another identifier.
+	noise                     bool             // What is no reply of ours comes before each reply.
+	readErrors                int              // So many reads fail first.
+	sendError, closeError     error
+
+	opened   int
+	sent     int
+	lastSent time.Time
+}
+
+func (n *fakeNetwork) listen(network, _ string) (packetConn, error) {
+	datagram := network == "udp4" || network == "udp6"
+	switch {
+	case datagram && n.refuseDatagram:
+		return nil, os.NewSyscallError("socket", syscall.EACCES)
+	case !datagram && n.refuseRaw:
+		return nil, &net.OpError{Op: "listen", Net: network, Err: os.NewSyscallError("socket", syscall.EPERM)}
+	}
+	n.opened++
+	f := &ipv4
+	if strings.Contains(network, "6") {
+		f = &ipv6
+	}
+	return &fakeSocket{network: n, family: f, packets: make(chan fakePacket, 1000), closed: make(chan struct{}), readErrors: n.readErrors}, nil
+}
+
+// socket returns the one socket that the check's prober has open.
+func (n *fakeNetwork) socket(t *testing.T, c *Check) *echoSocket {
+	for _, s := range c.prober.sockets {
+		return s
+	}
+	t.Fatal("there is no socket")
+	return nil
+}
+
+type fakePacket struct {
+	data []byte
+	from net.Addr
+}
+
+type fakeSocket struct {
+	network    *fakeNetwork
+	family     *family
+	packets    chan fakePacket
+	closed     chan struct{}
+	readErrors int
+	once       sync.Once
+}
+
+func (s *fakeSocket) WriteTo(b []byte, to net.Addr) (int, error) {
+	n := s.network
+	if n.sendError != nil {
+		return 0, n.sendError
+	}
+	if len(b) > 65507 {
+		return 0, &net.OpError{Op: "write", Err: os.NewSyscallError("sendto", syscall.EMSGSIZE)}
+	}
+	index := n.sent
+	n.sent++
+	n.lastSent = time.Now()
+	if n.drop != nil && n.drop(index) {
+		return len(b), nil
+	}
+	request, err := icmp.ParseMessage(s.family.protocol, b)
+	if err != nil || request.Type != s.family.request {
+		return 0, fmt.Errorf("no echo request: %v, %w", request, err)
+	}
+	reply := icmp.Message{Type: s.family.replies, Body: request.Body}
+	if n.otherID {
+		reply.Body.(*icmp.Echo).ID ^= 1
+	}
+	if n.stranger {
+		to = &net.UDPAddr{IP: net.IPv4(192, 0, 2, 99)}
+	}
+	if udp, ok := to.(*net.UDPAddr); ok && udp.IP.To4() != nil {
+		udp.IP = udp.IP.To16() // As package net does.
+	}
+	data, err := reply.Marshal(nil)
+	if err != nil {
+		return 0, err
+	}
+	time.AfterFunc(10*time.Millisecond, func() {
+		if n.noise {
+			s.packets <- fakePacket{[]byte{1, 2}, to}
+			s.packets <- fakePacket{b, to} // The request itself, as raw sockets see it on the loopback.
+			s.packets <- fakePacket{data, &net.UnixAddr{}}
+		}
+		s.packets <- fakePacket{data, to}
+	})
+	return len(b), nil
+}
+
+func (s *fakeSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	if s.readErrors > 0 {
+		s.readErrors--
+		return 0, nil, os.NewSyscallError("recvfrom", syscall.EHOSTUNREACH)
+	}
+	select {
+	case p := <-s.packets:
+		return copy(b, p.data), p.from, nil
+	case <-s.closed:
+		return 0, nil, &net.OpError{Op: "read", Err: net.ErrClosed}
+	}
+}
+
+func (s *fakeSocket) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return s.network.closeError
+}
