@@ -1,0 +1,11 @@
+package admin
+
+// Options is the [admin] section of the configuration.
+type Options struct {
+	// Address of the read-only API, /metrics, /healthz and /readyz over HTTP. Empty: none.
+	Listen string `toml:"listen" default:"127.0.0.1:8553"`
+	// Path of the unix socket that the command line uses. Empty: none.
+	Socket string `toml:"socket" default:"/run/gtmd/admin.sock"`
+	// File with the bearer token that HTTP requests must carry when listen is not a loopback address. /healthz and /readyz need none.
+	TokenFile string `toml:"token_file"`
+}

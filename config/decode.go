@@ -1,0 +1,298 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// decoder fills option structs from the tree of one document, and collects every problem on the way.
+//
+// The struct tags it follows: `toml:"key"`; `default:"text"`, the value of an absent key as a user would write it
+// without quotes, lists with commas; `range:"lo..hi"` for integers and durations; `required:"true"`: the key must be
+// there, and not empty; `short:"true"`: a bare value in place of the table sets this field. A list of tables may be
+// written as a single table. A struct with a method Validate(func(key, message string)) checks itself once its values
+// are good.
+type decoder struct {
+	doc      *document
+	fields   map[reflect.Type][]field
+	problems Problems
+}
+
+// field is one key of an option struct.
+type field struct {
+	index           int
+	key             string
+	fallback        string // text of the default
+	hasFallback     bool
+	bounds          string
+	required, short bool
+}
+
+// place is the table that a key is in, as messages name it.
+type place struct {
+	header string // keys from the top of the file, without indexes: "instance.policy"
+	text   string // such as `[[pool]] "hk"`; empty at the top of the file
+}
+
+// key names a key in the place.
+func (p place) key(key string) string {
+	if p.text == "" {
+		return key
+	}
+	return key + " in " + p.text
+}
+
+// validator is an option struct that checks its keys against each other.
+type validator interface {
+	Validate(problem func(key, message string))
+}
+
+// decode fills the struct that into points to from the document, and returns the problems.
+func decode(doc *document, into any) Problems {
+	d := &decoder{doc: doc, fields: map[reflect.Type][]field{}}
+	d.table(reflect.ValueOf(into).Elem(), doc.tree, "", place{})
+	return d.problems
+}
+
+// problem adds a problem of the key at path.
+func (d *decoder) problem(path, format string, args ...any) {
+	at := d.doc.at.find(path)
+	d.problems = append(d.problems, Problem{
+		File: d.doc.name, Line: at.line, Column: at.column, Key: path, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// table fills a struct from a TOML table. It returns whether all values were good.
+func (d *decoder) table(into reflect.Value, tree map[string]any, path string, in place) bool {
+	fields := d.fieldsOf(into.Type())
+	good := true
+	keys := make([]string, 0, len(fields))
+	for _, f := range fields {
+		keys = append(keys, f.key)
+		value, ok := tree[f.key]
+		switch {
+		case ok:
+			good = d.value(into.Field(f.index), f, value, join(path, f.key), in) && good
+		case f.required:
+			d.problem(path, "missing key %q in %s%s", f.key, in.text, wanted(into.Field(f.index)))
+			good = false
+		default:
+			d.absent(into.Field(f.index), f)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range slices.Sorted(maps.Keys(tree)) {
+		if slices.Contains(keys, key) {
+			continue
+		}
+		message := "unknown key " + place{text: in.text}.key(quote(key))
+		if near := suggest(key, keys); near != "" {
+			message += fmt.Sprintf(": did you mean %q?", near)
+		} else {
+			message += ": known keys are " + enumerate(keys, "and")
+		}
+		d.problem(join(path, key), "%s", message)
+	}
+	if v, ok := into.Addr().Interface().(validator); ok && good {
+		v.Validate(func(key, message string) {
+			d.problem(join(path, key), "%s: %s", in.key(key), message)
+		})
+	}
+	return good
+}
+
+// value fills a field from a TOML value. It returns whether the value was good; after a bad one the field has its default.
+func (d *decoder) value(into reflect.Value, f field, value any, path string, in place) bool {
+	switch {
+	case isScalar(into):
+		complaint := decodeScalar(into, value, f)
+		if complaint == "" {
+			return true
+		}
+		d.problem(path, "%s: %s", in.key(f.key), complaint)
+		d.absent(into, f)
+		return false
+	case into.Kind() == reflect.Struct:
+		tree, ok := value.(map[string]any)
+		if !ok {
+			d.problem(path, "%s: want a table, not %s", in.key(f.key), describe(value))
+			d.absent(into, f)
+			return false
+		}
+		return d.table(into, tree, path, in.section(f.key))
+	case into.Kind() == reflect.Map:
+		return d.texts(into, f, value, path, in)
+	case into.Kind() == reflect.Slice:
+		return d.list(into, f, value, path, in)
+	}
+	panic(fmt.Sprintf("config: option %s has the type %s, which cannot be decoded", path, into.Type()))
+}
+
+// texts fills a map of strings from a table.
+func (d *decoder) texts(into reflect.Value, f field, value any, path string, in place) bool {
+	tree, ok := value.(map[string]any)
+	if !ok {
+		d.problem(path, "%s: want a table of strings, not %s", in.key(f.key), describe(value))
+		return false
+	}
+	texts := make(map[string]string, len(tree))
+	for _, key := range slices.Sorted(maps.Keys(tree)) {
+		text, isText := tree[key].(string)
+		if !isText {
+			d.problem(join(path, key), "%s: want a string, not %s", in.key(join(f.key, key)), describe(tree[key]))
+			ok = false
+			continue
+		}
+		texts[key] = text
+	}
+	into.Set(reflect.ValueOf(texts))
+	return ok
+}
+
+// list fills a slice from an array, an array of tables or, for a slice of structs, a single table.
+func (d *decoder) list(into reflect.Value, f field, value any, path string, in place) bool {
+	of := into.Type().Elem()
+	var items []any
+	paths := func(i int) string { return element(path, i) }
+	switch value := value.(type) {
+	case []any:
+		items = value
+	case []map[string]any:
+		for _, item := range value {
+			items = append(items, item)
+		}
+	case map[string]any:
+		if isScalar(reflect.New(of).Elem()) {
+			d.problem(path, "%s: want a list of %s, not a table", in.key(f.key), plural(of))
+			d.absent(into, f)
+			return false
+		}
+		items, paths = []any{value}, func(int) string { return path }
+	default:
+		d.problem(path, "%s: want a list of %s, not %s", in.key(f.key), plural(of), describe(value))
+		d.absent(into, f)
+		return false
+	}
+	if f.required && len(items) == 0 {
+		d.problem(path, "%s: must not be empty", in.key(f.key))
+		return false
+	}
+	good := true
+	list := reflect.MakeSlice(into.Type(), len(items), len(items))
+	for i, item := range items {
+		if of.Kind() == reflect.Struct && !isScalar(list.Index(i)) {
+			good = d.element(list.Index(i), f, item, paths(i), in, i) && good
+			continue
+		}
+		if complaint := decodeScalar(list.Index(i), item, field{bounds: f.bounds, required: true}); complaint != "" {
+			d.problem(paths(i), "%s: %s", in.key(element(f.key, i)), complaint)
+			good = false
+		}
+	}
+	into.Set(list)
+	return good
+}
+
+// element fills one struct of a list from a table, or from the bare value that sets its short field.
+func (d *decoder) element(into reflect.Value, f field, item any, path string, in place, i int) bool {
+	if tree, ok := item.(map[string]any); ok {
+		return d.table(into, tree, path, d.elementPlace(into.Type(), tree, f.key, in, i))
+	}
+	for _, short := range d.fieldsOf(into.Type()) {
+		if !short.short {
+			continue
+		}
+		d.defaults(into)
+		target := into.Field(short.index)
+		complaint := decodeScalar(target, item, short)
+		if _, isText := item.(string); !isText && complaint != "" {
+			complaint = fmt.Sprintf("want %s or a table, not %s", singular(target.Type()), describe(item))
+		}
+		if complaint != "" {
+			d.problem(path, "%s: %s", in.key(element(f.key, i)), complaint)
+		}
+		return complaint == ""
+	}
+	d.problem(path, "%s: want a table, not %s", in.key(element(f.key, i)), describe(item))
+	d.defaults(into)
+	return false
+}
+
+// section is the place of a table in the place.
+func (p place) section(key string) place {
+	if p.text == "" {
+		return place{header: key, text: "[" + key + "]"}
+	}
+	return place{header: p.header + "." + key, text: key + " of " + p.text}
+}
+
+// elementPlace is the place of one table of a list: by its name where such tables have names, else by its number.
+func (d *decoder) elementPlace(of reflect.Type, tree map[string]any, key string, in place, i int) place {
+	header := join(in.header, key)
+	if !slices.ContainsFunc(d.fieldsOf(of), func(f field) bool { return f.key == "name" }) {
+		text := element(key, i)
+		if in.text != "" {
+			text += " of " + in.text
+		}
+		return place{header: header, text: text}
+	}
+	text := "[[" + header + "]]"
+	if name, ok := tree["name"].(string); ok {
+		text += " " + quote(name)
+	}
+	if strings.HasPrefix(in.text, "[[") {
+		text += " of " + in.text
+	}
+	return place{header: header, text: text}
+}
+
+// absent gives a field without a value its default.
+func (d *decoder) absent(into reflect.Value, f field) {
+	into.SetZero()
+	switch {
+	case into.Kind() == reflect.Struct && !isScalar(into):
+		d.defaults(into)
+	case f.hasFallback:
+		if err := setDefault(into, f.fallback); err != nil {
+			panic(fmt.Sprintf("config: default of option %s: %v", f.key, err))
+		}
+	}
+}
+
+// defaults gives every field of a struct its default.
+func (d *decoder) defaults(into reflect.Value) {
+	for _, f := range d.fieldsOf(into.Type()) {
+		d.absent(into.Field(f.index), f)
+	}
+}
+
+// fieldsOf returns the keys of an option struct in the order of its fields.
+func (d *decoder) fieldsOf(t reflect.Type) []field {
+	if fields, ok := d.fields[t]; ok {
+		return fields
+	}
+	fields := optionFields(t)
+	d.fields[t] = fields
+	return fields
+}
+
+// optionFields reads the tags of an option struct.
+func optionFields(t reflect.Type) []field {
+	var fields []field
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		key := tag.Get("toml")
+		if key == "" {
+			continue
+		}
+		fallback, hasFallback := tag.Lookup("default")
+		fields = append(fields, field{
+			index: i, key: key, fallback: fallback, hasFallback: hasFallback, bounds: tag.Get("range"),
+			required: tag.Get("required") == "true", short: tag.Get("short") == "true",
+		})
+	}
+	return fields
+}

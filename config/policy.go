@@ -1,0 +1,146 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"gtmd/policy"
+)
+
+// families says what a set answers, or a policy with any of its sets.
+type families struct {
+	ipv4, ipv6, domain bool
+	isUnknown          bool // some pool is not known, or of unknown type
+}
+
+// with joins two.
+func (f families) with(other families) families {
+	return families{f.ipv4 || other.ipv4, f.ipv6 || other.ipv6, f.domain || other.domain, f.isUnknown || other.isUnknown}
+}
+
+// checkPolicy checks one policy but for its sources. It returns the families of all its sets. A policy of a joint
+// instance decides once for all types.
+func (k *checker) checkPolicy(p *policy.PolicyOptions, at string, joint bool) families {
+	k.checkName(at+".name", "policy", p.Name)
+	var primary, backup families
+	for set, name := range sets(p) {
+		found := k.checkSet(set, at+"."+name, joint)
+		if set == &p.Primary {
+			primary = found
+		} else {
+			backup = backup.with(found)
+		}
+	}
+	if p.Switch == policy.SwitchBackup {
+		k.checkPinned(p, at+".switch", primary, backup, joint)
+	}
+	for i := range p.Backup {
+		if samePools(&p.Primary, &p.Backup[i]) && len(p.Primary.Pools) > 0 {
+			k.warnf(element(at+".backup", i), "the backup has the same pools as the primary: it is down when the primary is")
+		}
+	}
+	return primary.with(backup)
+}
+
+// checkPinned checks that a policy which is pinned to its backup has one, for each family that the primary has and that
+// is decided on its own.
+func (k *checker) checkPinned(p *policy.PolicyOptions, path string, primary, backup families, joint bool) {
+	switch {
+	case len(p.Backup) == 0:
+		k.errorf(path, "switch = \"backup\" and policy %s has no backup: add one, or pin the policy to its primary", quote(p.Name))
+	case backup.isUnknown || joint:
+	case primary.ipv4 && !backup.ipv4:
+		k.errorf(path, "switch = \"backup\" and no backup of policy %s has IPv4 addresses, as its primary has: add a pool of type ipv4", quote(p.Name))
+	case primary.ipv6 && !backup.ipv6:
+		k.errorf(path, "switch = \"backup\" and no backup of policy %s has IPv6 addresses, as its primary has: add a pool of type ipv6", quote(p.Name))
+	}
+}
+
+// samePools tells whether two sets have the same pools, in any order.
+func samePools(a, b *policy.SetOptions) bool {
+	names := func(set *policy.SetOptions) []string {
+		var out []string
+		for _, member := range set.Pools {
+			out = append(out, member.Pool)
+		}
+		slices.Sort(out)
+		return out
+	}
+	return slices.Equal(names(a), names(b))
+}
+
+// checkSet checks one set and fills in its balance. It returns its families.
+func (k *checker) checkSet(set *policy.SetOptions, at string, joint bool) families {
+	var found families
+	candidates := map[policy.PoolType]int{} // addresses that are not offline
+	first := map[string]int{}
+	for i, member := range set.Pools {
+		path := element(at+".pools", i) + ".pool"
+		n, ok := k.lookup(k.pools, "pool", "[[pool]]", member.Pool, path)
+		if !ok {
+			found.isUnknown = true
+			continue
+		}
+		if j, isTwice := first[member.Pool]; isTwice {
+			k.errorf(path, "pool %s is in this set already, as pools[%d]: want it once", quote(member.Pool), j)
+			continue
+		}
+		first[member.Pool] = i
+		pool := &k.config.File.Pools[n]
+		found = found.with(families{
+			ipv4: pool.Type == policy.TypeIPv4, ipv6: pool.Type == policy.TypeIPv6, domain: pool.Type == policy.TypeDomain,
+			isUnknown: pool.Type == "",
+		})
+		candidates[pool.Type] += notOffline(pool)
+	}
+	if found.domain && (found.ipv4 || found.ipv6) {
+		k.errorf(at+".pools", "domain pools and address pools are mixed: a set answers either a CNAME or addresses, make it two policies or two sets")
+	}
+	if found.domain && set.Balance == policy.BalanceAll {
+		k.errorf(at+".balance", "balance \"all\" in a set of domain pools: a CNAME cannot have several values, want \"weight\", \"sequence\" or \"sticky\"")
+	}
+	if set.Balance == "" {
+		set.Balance = defaultBalance(found.domain)
+	}
+	if set.MaxAnswers > 0 && set.Balance != policy.BalanceAll {
+		k.errorf(at+".max_answers", "max_answers limits the answers of balance \"all\", and this is %q: remove it", set.Balance)
+	}
+	if !found.isUnknown {
+		k.checkThreshold(set, at, candidates, joint)
+	}
+	return found
+}
+
+// notOffline is the number of addresses of a pool that can become available.
+func notOffline(pool *policy.PoolOptions) int {
+	n := 0
+	for _, address := range pool.Addresses {
+		if address.Mode != policy.ModeOffline {
+			n++
+		}
+	}
+	return n
+}
+
+// checkThreshold checks that a set can become available at all: for each type that it has, or in a joint instance for all
+// of them together. The candidates are the addresses that are not offline. A set whose addresses are all offline is out
+// of service on purpose, which is worth a warning only.
+func (k *checker) checkThreshold(set *policy.SetOptions, at string, candidates map[policy.PoolType]int, joint bool) {
+	if joint {
+		total := 0
+		for _, n := range candidates {
+			total += n
+		}
+		candidates = map[policy.PoolType]int{"": total}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(candidates)) {
+		n, of := candidates[kind], strings.TrimPrefix(string(kind)+" addresses", " ")
+		if n == 0 {
+			k.warnf(at, "all %s of this set are offline: it is never available", of)
+		} else if need := set.MinAvailable.Need(n); need > n {
+			k.errorf(at+".min_available", "min_available is %s and only %d of the set's %s can become available: want at most %d",
+				set.MinAvailable, n, of, n)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+
+	"gtmd/policy"
+)
+
+// Pool is one address pool with its addresses parsed. It is immutable.
+type Pool struct {
+	policy.PoolOptions
+	// Addrs[i] is the address of Addresses[i]. Nil for a domain pool.
+	Addrs []netip.Addr
+}
+
+// checkPools checks the pools and parses their addresses.
+func (k *checker) checkPools() {
+	options := k.config.File.Pools
+	names := make([]string, len(options))
+	for i := range options {
+		names[i] = options[i].Name
+	}
+	k.pools = k.unique("pool", names, func(i int) string { return element("pool", i) + ".name" })
+	for i := range options {
+		k.checkPool(&options[i], element("pool", i))
+	}
+}
+
+// checkPool checks one pool. A pool without a type has its problem already, and its addresses cannot be judged.
+func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
+	k.checkName(at+".name", "pool", pool.Name)
+	k.lookup(k.checks, "health check", "[[health_check]]", pool.HealthCheck, at+".health_check")
+	isDomain := pool.Type == policy.TypeDomain
+	if isDomain && pool.HealthCheck != "" {
+		k.errorf(at+".health_check", "addresses of a domain pool are not probed: remove health_check")
+	}
+	if isDomain && pool.Balance == policy.BalanceAll {
+		k.errorf(at+".balance", "balance \"all\" in domain pool %s: a CNAME cannot have several values, want \"weight\", \"sequence\" or \"sticky\"", quote(pool.Name))
+	}
+	if pool.Balance == "" {
+		pool.Balance = defaultBalance(isDomain)
+	}
+	parsed := Pool{}
+	first := map[string]int{}
+	for i := range pool.Addresses {
+		address, key := &pool.Addresses[i].Address, element(at+".addresses", i)+".address"
+		addr, ok := k.address(pool, address, key)
+		if !ok {
+			continue
+		}
+		if j, isKnown := first[*address]; isKnown {
+			k.errorf(key, "address %s is already given at %s: a pool has an address once", quote(plainName(*address)),
+				k.where(element(at+".addresses", j)+".address"))
+			continue
+		}
+		first[*address] = i
+		if !isDomain {
+			parsed.Addrs = append(parsed.Addrs, addr)
+		}
+	}
+	parsed.PoolOptions = *pool
+	k.config.Pools = append(k.config.Pools, parsed)
+}
+
+// defaultBalance is the balance of a set or pool that names none.
+func defaultBalance(isDomain bool) policy.Balance {
+	if isDomain {
+		return policy.BalanceWeight
+	}
+	return policy.BalanceAll
+}
+
+// address brings an address to its canonical text, or reports that it is none for this pool. The address is invalid
+// for a domain pool.
+func (k *checker) address(pool *policy.PoolOptions, text *string, key string) (netip.Addr, bool) {
+	switch {
+	case *text == "" || pool.Type == "":
+		return netip.Addr{}, false
+	case pool.Type == policy.TypeDomain:
+		if addr, err := netip.ParseAddr(*text); err == nil {
+			k.errorf(key, "%s is an %s address; pool %s is domain", *text, family(addr), quote(pool.Name))
+			return netip.Addr{}, false
+		}
+		return netip.Addr{}, k.canonical(text, key, canonicalHost)
+	}
+	addr, err := netip.ParseAddr(*text)
+	if err != nil {
+		k.errorf(key, "%s is no address: want one such as %q, without port or prefix length", quote(*text), exampleAddress(pool.Type))
+		return netip.Addr{}, false
+	}
+	if complaint := unfit(addr); complaint != "" {
+		k.errorf(key, "%s %s", *text, complaint)
+		return netip.Addr{}, false
+	}
+	if addr.Is4() != (pool.Type == policy.TypeIPv4) {
+		k.errorf(key, "%s is an %s address; pool %s is %s", *text, family(addr), quote(pool.Name), pool.Type)
+		return netip.Addr{}, false
+	}
+	*text = addr.String()
+	return addr, true
+}
+
+// unfit says why an address cannot be answered, or "".
+func unfit(addr netip.Addr) string {
+	switch {
+	case addr.Is4In6():
+		return fmt.Sprintf("is an IPv4 address mapped to IPv6: want %q in a pool of type ipv4", addr.Unmap())
+	case addr.Zone() != "":
+		return "has a zone, which an answer cannot carry: want an address without"
+	case addr.IsUnspecified():
+		return "is the unspecified address: want that of an origin"
+	case addr.IsMulticast():
+		return "is a multicast address: want that of an origin"
+	}
+	return ""
+}
+
+// family is the name of an address's family.
+func family(addr netip.Addr) string {
+	if addr.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// exampleAddress is an address of the pool type, for messages.
+func exampleAddress(t policy.PoolType) string {
+	if t == policy.TypeIPv4 {
+		return "192.0.2.1"
+	}
+	return "2001:db8::1"
+}

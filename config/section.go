@@ -1,0 +1,174 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gtmd/healthcheck"
+)
+
+// listeners checks the addresses of [dns] and [admin].
+func (k *checker) listeners() {
+	first := map[netip.AddrPort]int{}
+	for i, listen := range k.config.File.DNS.Listen {
+		if j, ok := first[listen]; ok && listen.Port() != 0 {
+			k.errorf(element("dns.listen", i), "%s is listed already as listen[%d]", listen, j)
+			continue
+		}
+		first[listen] = i
+	}
+	admin := &k.config.File.Admin
+	if admin.Listen == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(admin.Listen)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		k.errorf("admin.listen", "%s is no address with a port: want one such as \"127.0.0.1:8553\", or \"\" for none", quote(admin.Listen))
+		return
+	}
+	addr, err := netip.ParseAddr(host)
+	isLoopback := err == nil && addr.Unmap().IsLoopback() || host == "localhost"
+	if !isLoopback && admin.TokenFile == "" {
+		k.errorf("admin.listen", "%s is not a loopback address: set token_file, or listen on 127.0.0.1 or [::1]", quote(admin.Listen))
+	}
+}
+
+// files makes the paths in options lead to their files from the working directory, and checks that of the token.
+func (k *checker) files() {
+	admin := &k.config.File.Admin
+	if admin.TokenFile == "" {
+		return
+	}
+	k.resolve(&admin.TokenFile, "admin.token_file")
+	token, err := readSecret(admin.TokenFile)
+	if err != nil {
+		k.errorf("admin.token_file", "%v", err)
+	} else if strings.TrimSpace(token) == "" {
+		k.errorf("admin.token_file", "%s is empty: want a token in it", admin.TokenFile)
+	}
+}
+
+// readSecret reads a small regular file that is not to become a part of the hash.
+func readSecret(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("read %s: not a regular file", name)
+	}
+	content, err := os.ReadFile(name)
+	return string(content), err
+}
+
+// resolve makes a path relative to the file that gives it lead there from the working directory.
+func (k *checker) resolve(name *string, path string) {
+	*name = beside(k.config.merged.locate(path).doc.name, *name)
+}
+
+// checkHealthChecks checks the names of health checks and resolves their files.
+func (k *checker) checkHealthChecks() {
+	checks := k.config.File.HealthChecks
+	names := make([]string, len(checks))
+	for i := range checks {
+		at := element("health_check", i)
+		names[i] = checks[i].Name
+		k.checkName(at+".name", "health check", checks[i].Name)
+		k.resolve(&checks[i].CAFile, at+".ca_file")
+		k.resolve(&checks[i].CertFile, at+".cert_file")
+		k.resolve(&checks[i].KeyFile, at+".key_file")
+	}
+	k.checks = k.unique("health check", names, func(i int) string { return element("health_check", i) + ".name" })
+}
+
+// checkLines checks the custom lines.
+func (k *checker) checkLines() {
+	lines := k.config.File.Geo.Lines
+	names := make([]string, len(lines))
+	prefixes := map[netip.Prefix]string{}
+	for i, line := range lines {
+		at := element("geo.line", i)
+		names[i] = line.Name
+		k.checkName(at+".name", "line", line.Name)
+		if isGlobal(line.Name) {
+			k.errorf(at+".name", "%s is the source that matches everybody: want another name for the line", quote(line.Name))
+		}
+		if strings.Contains(line.Name, ":") {
+			k.errorf(at+".name", "line name %s has a colon: want a name without, colons are for selectors", quote(line.Name))
+		}
+		for j, prefix := range line.Prefixes {
+			key := element(at+".prefixes", j)
+			if !prefix.IsValid() {
+				continue
+			}
+			if prefix.Addr().Is4In6() {
+				k.errorf(key, "%s is an IPv4 address mapped to IPv6: want the IPv4 prefix", prefix)
+				continue
+			}
+			if first, ok := prefixes[prefix]; ok {
+				k.errorf(key, "%s is already given at %s: a prefix belongs to one line", prefix, k.where(first))
+				continue
+			}
+			prefixes[prefix] = key
+		}
+	}
+	k.lines = k.unique("line", names, func(i int) string { return element("geo.line", i) + ".name" })
+}
+
+// isGlobal tells whether a source is the one that matches everybody; "default" is Alibaba's name for it.
+func isGlobal(source string) bool {
+	return source == "global" || source == "default"
+}
+
+// checkHosts finds the host that the health check of each pool asks for when its template names none, and warns where
+// there is no such host, or where it is the business domain of one instance of several.
+func (k *checker) checkHosts() {
+	file := &k.config.File
+	domains := map[string][]string{} // first business domains of the instances that use a pool, in file order
+	used := map[string]bool{}
+	for i := range file.Instances {
+		instance := &file.Instances[i]
+		for pool := range members(instance) {
+			used[pool] = true
+			if len(instance.BusinessDomains) == 0 {
+				continue
+			}
+			if domain := plainName(instance.BusinessDomains[0]); !slices.Contains(domains[pool], domain) {
+				domains[pool] = append(domains[pool], domain)
+			}
+		}
+	}
+	k.config.hosts = map[string]string{}
+	for pool, of := range domains {
+		k.config.hosts[pool] = of[0]
+	}
+	for i := range file.Pools {
+		pool := &file.Pools[i]
+		j, ok := k.checks.first[pool.HealthCheck]
+		if !ok || !isHTTP(file.HealthChecks[j].Protocol) || file.HealthChecks[j].Host != "" {
+			continue
+		}
+		path := element("pool", i) + ".health_check"
+		switch of := domains[pool.Name]; {
+		case used[pool.Name] && len(of) == 0:
+			k.warnf(path, "health check %s has no host, and no instance that uses pool %s has a business domain: the address itself is asked for",
+				quote(pool.HealthCheck), quote(pool.Name))
+		case len(of) > 1:
+			k.warnf(path, "health check %s has no host, and pool %s serves several business domains: %s is asked for, %s not",
+				quote(pool.HealthCheck), quote(pool.Name), of[0], enumerate(of[1:], "and"))
+		}
+	}
+}
+
+// isHTTP tells whether a probe sends a Host header.
+func isHTTP(p healthcheck.Protocol) bool {
+	return p == healthcheck.HTTP || p == healthcheck.HTTPS
+}

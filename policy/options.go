@@ -1,0 +1,187 @@
+package policy
+
+import "time"
+
+// PoolType says what the addresses of a pool are. It is fixed for the life of a pool.
+type PoolType string
+
+// The pool types (Alibaba: IPV4, IPV6, DOMAIN).
+const (
+	TypeIPv4   PoolType = "ipv4"
+	TypeIPv6   PoolType = "ipv6"
+	TypeDomain PoolType = "domain"
+)
+
+// Values lists what a configuration may say.
+func (PoolType) Values() []string { return []string{"ipv4", "ipv6", "domain"} }
+
+// Balance says how a set, or a pool inside a set, shares its available addresses among queries.
+type Balance string
+
+// The ways to balance (Alibaba: ALL_RR is BalanceAll, RATIO is BalanceWeight).
+const (
+	BalanceAll      Balance = "all"
+	BalanceWeight   Balance = "weight"
+	BalanceSequence Balance = "sequence"
+	BalanceSticky   Balance = "sticky"
+)
+
+// Values lists what a configuration may say.
+func (Balance) Values() []string { return []string{"all", "weight", "sequence", "sticky"} }
+
+// Mode says who decides whether an address is available.
+type Mode string
+
+// The modes (Alibaba: SMART, ONLINE, OFFLINE).
+const (
+	ModeIntelligent Mode = "intelligent"
+	ModeOnline      Mode = "online"
+	ModeOffline     Mode = "offline"
+)
+
+// Values lists what a configuration may say.
+func (Mode) Values() []string { return []string{"intelligent", "online", "offline"} }
+
+// Switch pins a policy to one of its sets, or leaves the choice to availability (Alibaba: AccessMode).
+type Switch string
+
+// The switch positions (Alibaba: AUTO, DEFAULT, FAILOVER).
+const (
+	SwitchAuto    Switch = "auto"
+	SwitchPrimary Switch = "primary"
+	SwitchBackup  Switch = "backup"
+)
+
+// Values lists what a configuration may say.
+func (Switch) Values() []string { return []string{"auto", "primary", "backup"} }
+
+// Failback says whether a policy returns by itself to an earlier set that has recovered.
+type Failback string
+
+// The ways to fail back.
+const (
+	FailbackAuto   Failback = "auto"
+	FailbackManual Failback = "manual"
+)
+
+// Values lists what a configuration may say.
+func (Failback) Values() []string { return []string{"auto", "manual"} }
+
+// WhenAllDown says what a policy answers when no set has an available address.
+type WhenAllDown string
+
+// The choices when everything is down.
+const (
+	AllDownOpen  WhenAllDown = "open"
+	AllDownEmpty WhenAllDown = "empty"
+)
+
+// Values lists what a configuration may say.
+func (WhenAllDown) Values() []string { return []string{"open", "empty"} }
+
+// PoolOptions is one [[pool]] of the configuration.
+type PoolOptions struct {
+	// Name of the pool, by which sets refer to it.
+	Name string `toml:"name" required:"true"`
+	// What the addresses are. A pool holds one type; a dual-stack origin is two pools.
+	Type PoolType `toml:"type" required:"true"`
+	// How one address of the pool is chosen where the set leaves that to the pool. Default: all, for a domain pool weight.
+	Balance Balance `toml:"balance"`
+	// Name of the health check that probes every intelligent address. Empty: the addresses are not probed and count as available.
+	HealthCheck string `toml:"health_check"`
+	// The addresses, in order: a bare address, or a table with more options.
+	Addresses []AddressOptions `toml:"addresses" required:"true"`
+}
+
+// AddressOptions is one address of a pool.
+type AddressOptions struct {
+	// IPv4 address, IPv6 address or domain name, as the type of the pool says.
+	Address string `toml:"address" required:"true" short:"true"`
+	// Who decides whether the address is available: intelligent (its health check), online (always), offline (never).
+	Mode Mode `toml:"mode" default:"intelligent"`
+	// Share of the answers where weights count. 0: never, unless nothing else is left.
+	Weight int `toml:"weight" default:"1" range:"0..1000000"`
+	// Free text for people.
+	Remark string `toml:"remark"`
+}
+
+// PoolRefOptions is a pool as a member of a set.
+type PoolRefOptions struct {
+	// Name of the pool.
+	Pool string `toml:"pool" required:"true" short:"true"`
+	// Share of the answers of a set with balance weight or sticky. 0: never, unless nothing else is left.
+	Weight int `toml:"weight" default:"1" range:"0..1000000"`
+}
+
+// SetOptions is an address pool set: the primary of a policy, or one of its backups.
+type SetOptions struct {
+	// The pools, in order. IPv4 and IPv6 pools may be mixed, each answers its own type; domain pools stand alone.
+	Pools []PoolRefOptions `toml:"pools" required:"true"`
+	// How the set shares its available addresses: all (every address, rotated), weight (one by weight), sequence (first pool with an available address), sticky (one by the client's network). Default: all, for domain pools weight.
+	Balance Balance `toml:"balance"`
+	// The set is available while at least this many of its addresses are: a count, or a share of those that are not offline ("50%").
+	MinAvailable Threshold `toml:"min_available" default:"1"`
+	// At most this many addresses in one answer of balance all. 0: no limit.
+	MaxAnswers int `toml:"max_answers" default:"0" range:"0..1000"`
+}
+
+// PolicyOptions is one [[instance.policy]], an access policy.
+type PolicyOptions struct {
+	// Name of the policy, unique in its instance.
+	Name string `toml:"name" required:"true"`
+	// Request sources: "global" or "default" for everybody, or names of custom lines.
+	Sources []string `toml:"sources" required:"true"`
+	// The set that answers while it is available.
+	Primary SetOptions `toml:"primary" required:"true"`
+	// The sets that take over, in order: one table, or a list of them.
+	Backup []SetOptions `toml:"backup"`
+	// auto (by availability), or pinned to the primary or the first backup.
+	Switch Switch `toml:"switch" default:"auto"`
+	// auto returns to an earlier set that has recovered; manual stays where it is.
+	Failback Failback `toml:"failback" default:"auto"`
+	// How long an earlier set must have been available before failback = "auto" returns to it.
+	FailbackDelay time.Duration `toml:"failback_delay" default:"0s" range:"0s..168h"`
+	// open answers with addresses that are down rather than with none; empty answers NODATA.
+	WhenAllDown WhenAllDown `toml:"when_all_down" default:"open"`
+	// When no set has an available address, answer as the policy of the global source does.
+	FallThrough bool `toml:"fall_through" default:"false"`
+}
+
+// AccessPolicyType says by what an instance chooses the policy for a client.
+type AccessPolicyType string
+
+// PolicyGeography chooses by request source (Alibaba: GEO).
+const PolicyGeography AccessPolicyType = "geography"
+
+// Values lists what a configuration may say.
+func (AccessPolicyType) Values() []string { return []string{"geography"} }
+
+// Unmatched says what a client gets that no policy of the instance matches.
+type Unmatched string
+
+// The choices for clients that no policy matches.
+const (
+	UnmatchedError  Unmatched = "error"
+	UnmatchedNodata Unmatched = "nodata"
+)
+
+// Values lists what a configuration may say.
+func (Unmatched) Values() []string { return []string{"error", "nodata"} }
+
+// InstanceOptions is one [[instance]]: an access domain and the policies that answer it.
+type InstanceOptions struct {
+	// Name of the instance.
+	Name string `toml:"name" required:"true"`
+	// The CNAME access domain: the name that a CDN takes as its origin. It lies in one of the zones.
+	AccessDomain string `toml:"access_domain" required:"true"`
+	// The names that users ask for. The first is the Host header and the TLS name of health checks that name none.
+	BusinessDomains []string `toml:"business_domains"`
+	// Global TTL of the answers, in seconds.
+	TTL int `toml:"ttl" default:"60" range:"1..86400"`
+	// By what a client's policy is chosen: geography (its request source).
+	AccessPolicyType AccessPolicyType `toml:"access_policy_type" default:"geography"`
+	// What a client gets that matches no policy: error (the configuration must have a global policy for each address family), or nodata.
+	Unmatched Unmatched `toml:"unmatched" default:"error"`
+	// The access policies.
+	Policies []PolicyOptions `toml:"policy" required:"true"`
+}
