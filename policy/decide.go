@@ -1,0 +1,292 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// Health is what is known of an address that is probed.
+type Health uint8
+
+// The states of health. Unknown, no result yet, counts as available.
+const (
+	Unknown Health = iota
+	Up
+	Down
+)
+
+// Why is the reason for which a set is in force, a row of the table at Decide.
+type Why string
+
+// The reasons.
+const (
+	Normal   Why = "normal"
+	Failover Why = "failover"
+	Waiting  Why = "failback waits"
+	Held     Why = "failback is manual"
+	Degraded Why = "degraded"
+	FailOpen Why = "fail open"
+	Pinned   Why = "pinned"
+	Empty    Why = "empty"
+)
+
+// Standing is why an address is, or is not, available.
+type Standing string
+
+// The standings; the first four are available.
+const (
+	StandsOnline   Standing = "always online"
+	StandsUp       Standing = "up"
+	StandsUnknown  Standing = "no result yet"
+	StandsUnprobed Standing = "not probed"
+	StandsDown     Standing = "down"
+	StandsOffline  Standing = "always offline"
+)
+
+// Available reports whether an address of this standing counts and is served.
+func (s Standing) Available() bool { return s != StandsDown && s != StandsOffline }
+
+// Memory is what a decision leaves for the next one. The zero value is a policy never decided. It names sets by ID,
+// so it outlives a reload and a restart.
+type Memory struct {
+	// Set is the ID of the set in force; empty before the first decision and when nothing is served.
+	Set string `json:"set"`
+	// Role is the role of that set when it was decided.
+	Role string `json:"role"`
+	// Since is when that set came into force.
+	Since time.Time `json:"since"`
+	// Available has, for each set that is available, when it became so.
+	Available map[string]time.Time `json:"available,omitempty"`
+}
+
+// Decision says which set of a policy is in force. Immutable.
+type Decision struct {
+	Policy *Policy
+	// Set is the index of the set in force; -1 when nothing is served (Why is Empty).
+	Set int
+	Why Why
+	// Serve lists what the set in force serves, in configured order. Empty only when Set is -1.
+	Serve []Ref
+	// Sets has the state of each set of the policy.
+	Sets []SetState
+	// Until is when the decision will change by itself, without a change of health; zero: never.
+	Until time.Time
+	// Memory is to be given to the next decision.
+	Memory Memory
+}
+
+// Ref names an address of a set: the index of the member and of the address in its pool.
+type Ref struct{ Member, Address int }
+
+// SetState is what Decide found of one set.
+type SetState struct {
+	// Available is whether the available addresses reach the threshold.
+	Available bool
+	// Count is the number of available addresses, Candidates of those that are not offline, Need the threshold.
+	Count, Candidates, Need int
+	// Since is when the set became available; zero when it is not.
+	Since time.Time
+	// Standings has the standing of each address: all of the first member, then of the second, and so on.
+	Standings []Standing
+}
+
+// AllDown reports whether no set had an available address.
+func (d *Decision) AllDown() bool {
+	for _, s := range d.Sets {
+		if s.Count > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// InForce is the set that answers; nil when nothing is served.
+func (d *Decision) InForce() *Set {
+	if d.Set < 0 {
+		return nil
+	}
+	return &d.Policy.Sets[d.Set]
+}
+
+// Decide says which set of p is in force. A set is available when its available addresses reach MinAvailable.
+//
+//	switch         primary    backups (in order)      in force                                    why
+//	primary/backup any        any                     the pinned one                              pinned
+//	auto           available  any                     primary                                     normal
+//	auto           not        one available           the first available                         failover
+//	auto           not        none available          the first with an available address         degraded
+//	auto           no address available anywhere      the first with an address that is not       fail open
+//	                                                  offline: every one of these
+//
+// Failback: while the set in force is available, a set before it takes over only when failback is auto and it has
+// been available for FailbackDelay; until then the reason is "failback waits", and with manual failback "failback is
+// manual". Where nothing is available and WhenAllDown is empty, or every address is offline, nothing is served: "empty". A
+// pinned set without an available address is served open in the same way; if all its addresses are offline, or it has
+// none of the family, the switch counts as auto, so that an answer is never empty while something could be served.
+//
+// health is asked for probed addresses only. The same input gives the same decision.
+func Decide(p *Policy, health func(*Address) Health, previous Memory, now time.Time) *Decision {
+	d := &Decision{Policy: p, Sets: make([]SetState, len(p.Sets))}
+	d.Memory.Available = make(map[string]time.Time, len(p.Sets))
+	for i := range p.Sets {
+		d.Sets[i] = survey(&p.Sets[i], health)
+		if !d.Sets[i].Available {
+			continue
+		}
+		id := p.SetID(i)
+		since, was := previous.Available[id]
+		if !was || since.After(now) { // The clock was set back: waiting for the old time would delay failback by the jump.
+			since = now
+		}
+		d.Sets[i].Since, d.Memory.Available[id] = since, since
+	}
+
+	d.Set, d.Why = d.choose(previous, now)
+	if d.Set >= 0 {
+		d.serve()
+		set := &p.Sets[d.Set]
+		d.Memory.Set, d.Memory.Role = p.SetID(d.Set), set.Role
+	}
+	d.Memory.Since = now
+	if d.Memory.Set == previous.Set && !previous.Since.IsZero() {
+		d.Memory.Since = previous.Since
+	}
+	return d
+}
+
+// choose is the table of Decide.
+func (d *Decision) choose(previous Memory, now time.Time) (int, Why) {
+	if pinned := d.pinned(); pinned >= 0 && d.Sets[pinned].Candidates > 0 {
+		if d.Sets[pinned].Count == 0 && d.Policy.WhenAllDown == AllDownEmpty {
+			return -1, Empty
+		}
+		return pinned, Pinned
+	}
+	if first := d.first(func(s SetState) bool { return s.Available }); first >= 0 {
+		return d.failback(first, previous, now)
+	}
+	if first := d.first(func(s SetState) bool { return s.Count > 0 }); first >= 0 {
+		return first, Degraded
+	}
+	if d.Policy.WhenAllDown == AllDownEmpty {
+		return -1, Empty
+	}
+	if first := d.first(func(s SetState) bool { return s.Candidates > 0 }); first >= 0 {
+		return first, FailOpen
+	}
+	return -1, Empty
+}
+
+// failback keeps the set in force while it is available and no set before it may take over yet.
+func (d *Decision) failback(first int, previous Memory, now time.Time) (int, Why) {
+	current := d.Policy.index(previous.Set)
+	if current >= 0 && !d.Sets[current].Available {
+		current = -1
+	}
+	if current <= first {
+		return first, orderly(first)
+	}
+	if d.Policy.Failback == FailbackManual {
+		return current, Held
+	}
+	for i := first; i < current; i++ {
+		if !d.Sets[i].Available {
+			continue
+		}
+		ready := d.Sets[i].Since.Add(d.Policy.FailbackDelay)
+		if !ready.After(now) {
+			if d.Until.IsZero() {
+				return i, orderly(i)
+			}
+			return i, Waiting // Of the recovered sets this one is ready, and one before it is not yet.
+		}
+		if d.Until.IsZero() || ready.Before(d.Until) {
+			d.Until = ready
+		}
+	}
+	return current, Waiting
+}
+
+func orderly(set int) Why {
+	if set == 0 {
+		return Normal
+	}
+	return Failover
+}
+
+// pinned is the index of the set to which the policy is pinned: the primary, or the first backup that has pools of the
+// family. -1 when it is not pinned, or has no such set.
+func (d *Decision) pinned() int {
+	switch d.Policy.Switch {
+	case SwitchPrimary:
+		return slices.IndexFunc(d.Policy.Sets, func(s Set) bool { return s.Role == role(0) })
+	case SwitchBackup:
+		return slices.IndexFunc(d.Policy.Sets, func(s Set) bool { return s.Role != role(0) })
+	default:
+		return -1
+	}
+}
+
+func (d *Decision) first(wanted func(SetState) bool) int {
+	for i, s := range d.Sets {
+		if wanted(s) {
+			return i
+		}
+	}
+	return -1
+}
+
+// serve lists the available addresses of the set in force; when it has none, every address that is not offline.
+func (d *Decision) serve() {
+	set, state := &d.Policy.Sets[d.Set], d.Sets[d.Set]
+	n := 0
+	for m := range set.Members {
+		for a := range set.Members[m].Pool.Addresses {
+			standing := state.Standings[n]
+			n++
+			if standing.Available() || state.Count == 0 && standing != StandsOffline {
+				d.Serve = append(d.Serve, Ref{Member: m, Address: a})
+			}
+		}
+	}
+}
+
+// survey finds the standing of each address of a set, and what they add up to.
+func survey(set *Set, health func(*Address) Health) SetState {
+	var state SetState
+	for _, m := range set.Members {
+		for a := range m.Pool.Addresses {
+			standing := StandingOf(&m.Pool.Addresses[a], health)
+			state.Standings = append(state.Standings, standing)
+			if standing != StandsOffline {
+				state.Candidates++
+			}
+			if standing.Available() {
+				state.Count++
+			}
+		}
+	}
+	state.Need = set.MinAvailable.Need(state.Candidates)
+	state.Available = state.Count >= state.Need
+	return state
+}
+
+// StandingOf is the table "Is an address available?" of BEHAVIOUR.md.
+func StandingOf(a *Address, health func(*Address) Health) Standing {
+	switch {
+	case a.Mode == ModeOnline:
+		return StandsOnline
+	case a.Mode == ModeOffline:
+		return StandsOffline
+	case a.Target == "":
+		return StandsUnprobed
+	}
+	switch health(a) {
+	case Up:
+		return StandsUp
+	case Down:
+		return StandsDown
+	default:
+		return StandsUnknown
+	}
+}

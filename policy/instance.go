@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+)
+
+// Instance is an access domain with its policies. Immutable.
+type Instance struct {
+	Name string
+	// AccessDomain is the canonical name: lower case, with its trailing dot.
+	AccessDomain string
+	// TTL of the answers, in seconds.
+	TTL uint32
+	// Together is true when some set is a domain set: then every policy decides once for both families, and one
+	// table of request sources serves all question types.
+	Together bool
+	Policies []Access
+}
+
+// Access is one access policy of an instance in the forms it is decided in.
+type Access struct {
+	Name        string
+	Sources     []string
+	FallThrough bool
+	// Decided holds the policy for IPv4 and IPv6 questions; nil where the policy has no pool for that family. Both are
+	// the same policy when the instance decides them together.
+	Decided [2]*Policy
+}
+
+// NewPool compiles a pool. The target function gives the identity of the health-check target of an address; it is
+// asked for intelligent addresses only, and may be nil where nothing is probed. Addresses must be valid for the type.
+func NewPool(o PoolOptions, target func(netip.Addr) string) *Pool {
+	p := &Pool{Name: o.Name, Type: o.Type, Balance: o.Balance, Addresses: make([]Address, len(o.Addresses))}
+	for i, a := range o.Addresses {
+		address := Address{Name: a.Address, Mode: a.Mode, Weight: uint32(a.Weight), Remark: a.Remark}
+		if o.Type != TypeDomain {
+			address.IP = netip.MustParseAddr(a.Address)
+			address.Name = address.IP.String()
+			if a.Mode == ModeIntelligent && target != nil {
+				address.Target = target(address.IP)
+			}
+		}
+		p.Addresses[i] = address
+	}
+	return p
+}
+
+// NewInstance compiles an instance. Every pool that it names must be in pools.
+func NewInstance(o InstanceOptions, pools map[string]*Pool) *Instance {
+	in := &Instance{Name: o.Name, AccessDomain: o.AccessDomain, TTL: uint32(o.TTL)}
+	for _, p := range o.Policies {
+		for _, set := range append([]SetOptions{p.Primary}, p.Backup...) {
+			for _, ref := range set.Pools {
+				in.Together = in.Together || pools[ref.Pool].Type == TypeDomain
+			}
+		}
+	}
+	for _, p := range o.Policies {
+		access := Access{Name: p.Name, Sources: p.Sources, FallThrough: p.FallThrough}
+		if in.Together {
+			both := newPolicy(p, FamilyBoth, pools)
+			access.Decided = [2]*Policy{both, both}
+		} else {
+			access.Decided = [2]*Policy{newPolicy(p, IPv4, pools), newPolicy(p, IPv6, pools)}
+		}
+		in.Policies = append(in.Policies, access)
+	}
+	return in
+}
+
+// newPolicy compiles a policy for one family; nil when no set has a pool of it.
+func newPolicy(o PolicyOptions, family Family, pools map[string]*Pool) *Policy {
+	p := &Policy{
+		Name: o.Name, Family: family, Switch: o.Switch, Failback: o.Failback,
+		FailbackDelay: o.FailbackDelay, WhenAllDown: o.WhenAllDown,
+	}
+	for i, so := range append([]SetOptions{o.Primary}, o.Backup...) {
+		set := Set{Role: role(i), Balance: so.Balance, MinAvailable: so.MinAvailable, MaxAnswers: so.MaxAnswers}
+		for _, ref := range so.Pools {
+			if pool := pools[ref.Pool]; family.holds(pool.Type) {
+				set.Members = append(set.Members, Member{Pool: pool, Weight: uint32(ref.Weight)})
+			}
+		}
+		if len(set.Members) > 0 {
+			p.Sets = append(p.Sets, set)
+		}
+	}
+	if len(p.Sets) == 0 {
+		return nil
+	}
+	return p
+}
+
+func role(i int) string {
+	switch i {
+	case 0:
+		return "primary"
+	case 1:
+		return "backup"
+	default:
+		return "backup " + strconv.Itoa(i)
+	}
+}
+
+// Global is the index of the policy for clients that no other policy matches, for one family; -1 when there is none.
+func (in *Instance) Global(f Family) int {
+	return slices.IndexFunc(in.Policies, func(a Access) bool {
+		return a.Decided[f] != nil && (slices.Contains(a.Sources, "global") || slices.Contains(a.Sources, "default"))
+	})
+}
+
+// Answering is the index of the policy whose decision answers clients of policy i: i itself, or the global policy
+// when i falls through because every set of it is down. decided gives the decision of a policy of this instance for
+// the same family; it must not return nil for one that has it.
+func (in *Instance) Answering(i int, f Family, decided func(i int) *Decision) int {
+	if !in.Policies[i].FallThrough || !decided(i).AllDown() {
+		return i
+	}
+	global := in.Global(f)
+	if global < 0 || decided(global).Why == Empty {
+		return i
+	}
+	return global
+}
