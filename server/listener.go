@@ -1,0 +1,140 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+)
+
+// listener is one address with its UDP workers and its TCP acceptor.
+type listener struct {
+	address netip.AddrPort // as configured
+	workers []udpWorker
+	tcp     *tcpListener
+	started bool
+	done    sync.WaitGroup
+}
+
+// udpWorker reads one UDP socket until it is told to stop.
+type udpWorker interface {
+	// run returns when stop was called and what had arrived by then is answered, or drainTime is over.
+	run()
+	stop()
+	// close is for a worker that was never run.
+	close()
+}
+
+// portTries is how often a port that the kernel chose for UDP is given back because TCP does not have it.
+const portTries = 16
+
+// open opens the sockets of one address.
+func (c *Change) open(address netip.AddrPort) (l *listener, err error) {
+	for range portTries {
+		if l, err = c.openOnce(address); address.Port() != 0 || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return l, err
+}
+
+// openOnce is one try to open them. Where we do not listen yet, nobody else may: the sockets share their port among
+// themselves, and would share it silently with another server too.
+func (c *Change) openOnce(address netip.AddrPort) (*listener, error) {
+	if address.Port() != 0 && !c.overlaps(address) {
+		if err := probePort(address); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w%s", address, err, hint(address, err))
+		}
+	}
+	l := &listener{address: address}
+	actual := address
+	for range c.options.Workers {
+		w, bound, err := c.server.openUDP(actual, c.options)
+		if err != nil {
+			l.close()
+			return nil, fmt.Errorf("listen on %s over UDP: %w%s", address, err, hint(address, err))
+		}
+		actual = bound
+		l.workers = append(l.workers, w)
+	}
+	tcp, err := c.server.openTCP(actual, c.options, c.room)
+	if err != nil {
+		l.close()
+		return nil, fmt.Errorf("listen on %s over TCP: %w%s", actual, err, hint(address, err))
+	}
+	l.tcp = tcp
+	return l, nil
+}
+
+// overlaps reports whether a socket of ours has the port on the same address, or one of the two on every address.
+func (c *Change) overlaps(address netip.AddrPort) bool {
+	meets := func(other netip.AddrPort) bool {
+		return other.Port() == address.Port() && other.Addr().Is4() == address.Addr().Is4() &&
+			(other.Addr() == address.Addr() || other.Addr().IsUnspecified() || address.Addr().IsUnspecified())
+	}
+	for _, ours := range []map[netip.AddrPort]*listener{c.server.listeners, c.fresh} {
+		for _, l := range ours {
+			if meets(l.actual()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hint says what to do about the usual reasons why an address cannot be had.
+func hint(address netip.AddrPort, err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Sprintf(" (another server holds the port: see \"ss -lnptu sport = :%d\"; systemd-resolved holds 127.0.0.53, so listen on explicit addresses beside it)", address.Port())
+	case errors.Is(err, syscall.EACCES):
+		return " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return " (no interface of this machine has the address)"
+	default:
+		return ""
+	}
+}
+
+// actual is the address with the port that was chosen for port 0.
+func (l *listener) actual() netip.AddrPort { return l.tcp.address }
+
+// start serves the listener; once it is served, it changes nothing.
+func (l *listener) start() {
+	if l.started {
+		return
+	}
+	l.started = true
+	for _, w := range l.workers {
+		l.done.Go(w.run)
+	}
+	l.done.Go(l.tcp.run)
+}
+
+// stopAll ends listeners, all at the same time, and returns when what they hold is answered.
+func stopAll(listeners []*listener) {
+	for _, l := range listeners {
+		if !l.started {
+			l.close()
+			continue
+		}
+		for _, w := range l.workers {
+			w.stop()
+		}
+		l.tcp.stop()
+	}
+	for _, l := range listeners {
+		l.done.Wait()
+	}
+}
+
+// close is for a listener that was never started.
+func (l *listener) close() {
+	for _, w := range l.workers {
+		w.close()
+	}
+	if l.tcp != nil {
+		l.tcp.listener.Close()
+	}
+}

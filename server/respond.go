@@ -1,0 +1,63 @@
+package server
+
+import (
+	"math/bits"
+	"net/netip"
+	"sync/atomic"
+
+	"gtmd/policy"
+	"gtmd/server/view"
+	"gtmd/server/wire"
+)
+
+// Responder answers packets, one at a time: each worker and each TCP connection has its own. It holds what a query
+// writes to: the decoded query, the dice, the counters.
+type Responder struct {
+	view  *atomic.Pointer[view.View]
+	count *counters
+	query wire.Query
+	dice  dice
+}
+
+// Respond appends the reply to a packet that came from source, an unmapped address, and returns dst; nothing is
+// appended for a packet that deserves no reply. The reply has at most limit octets, over UDP also no more than the
+// client takes. It is the whole path of a query: no socket, no lock, no allocation beyond what dst lacks.
+func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []byte {
+	q, start := &r.query, len(dst)
+	fate, rcode := q.Decode(packet)
+	if r.count.udp {
+		limit = q.Limit(limit)
+	}
+	switch fate {
+	case wire.ToDrop:
+		r.count.dropped.Add(1)
+		return dst
+	case wire.ToReject:
+		dst = q.AppendError(dst, rcode)
+	default:
+		hit := r.view.Load().Lookup(q, source)
+		turn, random := r.dice.roll()
+		dst = hit.Append(dst, q, turn, random, limit)
+		rcode = hit.RCode()
+		r.count.answer(hit.Counter())
+	}
+	r.count.query(q, rcode, dst[start:])
+	return dst
+}
+
+// dice makes the numbers that answers are chosen by. Not safe for concurrent use.
+type dice struct{ turn, state uint64 }
+
+// golden is 2^64 divided by the golden ratio: steps of it spread evenly over the circle, also when only every second
+// or third query asks for the same name.
+const golden = 0x9e3779b97f4a7c15
+
+// newDice starts from a random seed.
+func newDice(seed uint64) dice { return dice{turn: seed, state: bits.Reverse64(seed)} }
+
+// roll returns the next turn, a sequence spread evenly over 64 bits, and the next random number (splitmix64).
+func (d *dice) roll() (turn, random uint64) {
+	d.turn += golden
+	d.state += golden
+	return d.turn, policy.Mix(d.state)
+}

@@ -1,0 +1,172 @@
+// Package server is the sockets: it reads queries over UDP and TCP, has them answered from the current view, and sends
+// the replies.
+//
+// A packet goes from a worker's socket through Responder.Respond and back; a worker shares nothing with another but
+// the pointer to the view. Whoever builds views publishes them with Swap. Listeners are changed in two steps, so that
+// a configuration that cannot be served changes nothing: Prepare opens what is new, Commit starts it and ends what is
+// gone.
+package server
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gtmd/server/view"
+)
+
+// Server answers queries on any number of addresses. Its methods may be called from any goroutine.
+type Server struct {
+	log   *slog.Logger
+	stats *Stats
+	view  atomic.Pointer[view.View]
+
+	mu        sync.Mutex // guards all below
+	options   Options
+	room      chan struct{} // has a token for each TCP connection, over all addresses
+	listeners map[netip.AddrPort]*listener
+}
+
+// New returns a server that listens nowhere and has no view: Swap comes before Prepare.
+func New(log *slog.Logger, stats *Stats) *Server {
+	return &Server{log: log, stats: stats, listeners: map[netip.AddrPort]*listener{}}
+}
+
+// ErrOldView is returned by Swap for a view that is not newer than the one in use.
+var ErrOldView = errors.New("the view is older than the one in use")
+
+// Swap publishes a view: every query that is read afterwards is answered from it. A view whose generation is not above
+// that of the current one is refused with ErrOldView, so that a late builder never undoes a newer decision.
+func (s *Server) Swap(v *view.View) error {
+	for {
+		current := s.view.Load()
+		if current != nil && v.Generation <= current.Generation {
+			return fmt.Errorf("publish generation %d over %d: %w", v.Generation, current.Generation, ErrOldView)
+		}
+		if s.view.CompareAndSwap(current, v) {
+			return nil
+		}
+	}
+}
+
+// View is the view in use; nil before the first Swap.
+func (s *Server) View() *view.View { return s.view.Load() }
+
+// Change is a prepared change of listeners. One is made at a time: Commit or Discard ends it.
+type Change struct {
+	server  *Server
+	options Options
+	room    chan struct{}
+	fresh   map[netip.AddrPort]*listener
+	gone    []*listener
+}
+
+// Prepare opens the sockets that options ask for and that are not open yet. Those of an address that is served already,
+// with other options, are served at once, because the kernel shares its queries out to them; the others wait for Commit.
+// On an error nothing is left open and the server goes on as it was. Port 0 is any free port.
+func (s *Server) Prepare(options Options) (*Change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if options.Workers == 0 {
+		options.Workers = runtime.NumCPU()
+	}
+	c := &Change{server: s, options: options, room: s.room, fresh: map[netip.AddrPort]*listener{}}
+	if cap(c.room) != options.TCPConnections {
+		c.room = make(chan struct{}, options.TCPConnections)
+	}
+	same := s.options.Workers == options.Workers && s.options.MaxUDPPayload == options.MaxUDPPayload &&
+		s.options.TCPIdleTimeout == options.TCPIdleTimeout && s.options.TCPConnections == options.TCPConnections
+	var errs []error
+	for _, address := range options.Listen {
+		running := s.listeners[address]
+		if c.fresh[address] != nil || running != nil && same {
+			continue
+		}
+		l, err := c.open(address)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.fresh[address] = l
+		if running != nil {
+			l.start()
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		c.Discard()
+		return nil, err
+	}
+	for address, l := range s.listeners {
+		if c.fresh[address] != nil || !slices.Contains(options.Listen, address) {
+			c.gone = append(c.gone, l)
+		}
+	}
+	return c, nil
+}
+
+// Discard closes what Prepare opened, and answers what those sockets hold that were served already.
+func (c *Change) Discard() { stopAll(slices.Collect(maps.Values(c.fresh))) }
+
+// Commit serves the new sockets, then answers what the gone ones still hold and closes them. It must be called with a view swapped in.
+func (c *Change) Commit() {
+	s := c.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options, s.room = c.options, c.room
+	for _, l := range c.gone {
+		delete(s.listeners, l.address)
+	}
+	for address, l := range c.fresh {
+		l.start()
+		s.listeners[address] = l
+		s.log.Info("listening", "address", l.actual(), "workers", len(l.workers))
+	}
+	stopAll(c.gone)
+	for _, l := range c.gone {
+		if s.listeners[l.address] == nil {
+			s.log.Info("stopped listening", "address", l.actual())
+		}
+	}
+}
+
+// Addresses are the addresses listened on, with the ports that were chosen for port 0.
+func (s *Server) Addresses() []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var addresses []netip.AddrPort
+	for _, l := range s.listeners {
+		addresses = append(addresses, l.actual())
+	}
+	slices.SortFunc(addresses, netip.AddrPort.Compare)
+	return addresses
+}
+
+// Close stops listening, answers what is in flight and returns when every worker has ended.
+func (s *Server) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stopAll(slices.Collect(maps.Values(s.listeners)))
+	clear(s.listeners)
+}
+
+// responder makes a Responder for a new worker.
+func (s *Server) responder(count *counters) *Responder {
+	var seed [8]byte
+	rand.Read(seed[:]) // never fails (crypto/rand)
+	return &Responder{view: &s.view, count: count, dice: newDice(binary.LittleEndian.Uint64(seed[:]))}
+}
+
+// caught counts and logs a panic while answering.
+func (s *Server) caught(reason any) {
+	s.stats.panics.Add(1)
+	stack := make([]byte, 4096)
+	s.log.Error("panic while answering a query: please report it", "reason", fmt.Sprint(reason), "stack", string(stack[:runtime.Stack(stack, false)]))
+}

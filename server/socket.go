@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// network is "udp" or "tcp" with the family of the address, so that 0.0.0.0 and [::] can be listened on side by side.
+func network(kind string, address netip.AddrPort) string {
+	if address.Addr().Is4() {
+		return kind + "4"
+	}
+	return kind + "6"
+}
+
+// probePort reports whether an address is free, by taking it for a moment without sharing.
+func probePort(address netip.AddrPort) error {
+	conn, err := net.ListenPacket(network("udp", address), address.String())
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// listenTCP opens a TCP socket that shares its port with others of this process.
+func listenTCP(address netip.AddrPort) (*net.TCPListener, error) {
+	config := net.ListenConfig{Control: shared}
+	l, err := config.Listen(context.Background(), network("tcp", address), address.String())
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.TCPListener), nil
+}
+
+// shared sets SO_REUSEPORT: the kernel spreads queries over the sockets of a port, and a reload can open a port anew
+// before it closes the old socket.
+func shared(_, _ string, conn syscall.RawConn) error {
+	var failure error
+	err := conn.Control(func(fd uintptr) {
+		failure = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	if err != nil {
+		return err
+	}
+	return failure
+}
+
+// receiveBuffer is asked of the kernel for each UDP socket, in octets: room for about 4000 queries that arrive while the
+// worker does not run. The kernel gives less where net.core.rmem_max is lower.
+const receiveBuffer = 4 << 20
+
+// packetLen is the longest query read over UDP, in octets. Queries are at most some 400; a longer packet is cut, and cut
+// packets are malformed.
+const packetLen = 2048
+
+// retire makes the kernel give new packets of a UDP socket to the other sockets of its port, by connecting it to itself:
+// a connected socket takes packets of its peer only. Without it, a packet that arrives between the last read and the
+// close would be lost. It is no error when it does not work: then a few packets are.
+func retire(fd int) {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		if name.Addr == [4]byte{} {
+			name.Addr = [4]byte{127, 0, 0, 1}
+		}
+	case *unix.SockaddrInet6:
+		if name.Addr == [16]byte{} {
+			name.Addr = [16]byte{15: 1}
+		}
+	}
+	unix.Connect(fd, name)
+}

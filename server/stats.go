@@ -1,0 +1,222 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gtmd/server/view"
+	"gtmd/server/wire"
+)
+
+// Stats counts queries. Every worker writes counters of its own, a scrape adds them up. It is a prometheus.Collector
+// of what concerns all queries; the answers of policies are read with Answers.
+type Stats struct {
+	mu      sync.Mutex  // guards all
+	workers []*counters // of ended workers too: what they counted stays, and a new worker counts on
+	keys    map[view.CounterKey]int
+	tcpOpen atomic.Int64
+	panics  atomic.Uint64
+	unsent  atomic.Uint64
+}
+
+// counters are written by one worker (those of TCP by all connections of a listener) and read by scrapes.
+type counters struct {
+	_         [64]byte // keeps the counters of two workers off one cache line
+	udp       bool
+	taken     bool // by a worker that has not ended; guarded by Stats.mu
+	types     [len(typeNames)]atomic.Uint64
+	rcodes    [len(rcodeNames)]atomic.Uint64
+	dropped   atomic.Uint64
+	truncated atomic.Uint64
+	subnets   atomic.Uint64
+	answers   atomic.Pointer[[]*answerChunk]
+	_         [64]byte
+}
+
+// answerChunk holds counters of answers. Chunks are only ever added, so that counting goes on while the table grows.
+type answerChunk [answerChunkLen]atomic.Uint64
+
+const answerChunkLen = 1024
+
+// typeNames are the question types counted by name; the last stands for all others.
+var typeNames = [...]string{"A", "AAAA", "CNAME", "NS", "SOA", "TXT", "MX", "HTTPS", "ANY", "other"}
+
+func typeIndex(qtype uint16) int {
+	switch qtype {
+	case wire.TypeA:
+		return 0
+	case wire.TypeAAAA:
+		return 1
+	case wire.TypeCNAME:
+		return 2
+	case wire.TypeNS:
+		return 3
+	case wire.TypeSOA:
+		return 4
+	case 16:
+		return 5
+	case 15:
+		return 6
+	case 65:
+		return 7
+	case wire.TypeANY:
+		return 8
+	default:
+		return len(typeNames) - 1
+	}
+}
+
+// rcodeNames are the response codes that the server sends, with their names of the IANA registry.
+var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS"}
+
+func rcodeIndex(rcode wire.RCode) int {
+	if rcode == wire.BadVers {
+		return len(rcodeNames) - 1
+	}
+	return int(rcode)
+}
+
+// query counts one answered query.
+func (c *counters) query(q *wire.Query, rcode wire.RCode, reply []byte) {
+	c.types[typeIndex(q.Type)].Add(1)
+	c.rcodes[rcodeIndex(rcode)].Add(1)
+	if q.HasSubnet {
+		c.subnets.Add(1)
+	}
+	if reply[2]&0x02 != 0 {
+		c.truncated.Add(1)
+	}
+}
+
+// answer counts an answer under a number that Stats.Counter gave; -1 is none.
+func (c *counters) answer(counter int) {
+	if counter < 0 {
+		return
+	}
+	if chunks := *c.answers.Load(); counter < len(chunks)*answerChunkLen {
+		chunks[counter/answerChunkLen][counter%answerChunkLen].Add(1)
+	}
+}
+
+// NewStats returns Stats with nothing counted.
+func NewStats() *Stats {
+	return &Stats{keys: map[view.CounterKey]int{}}
+}
+
+// join returns counters for a new worker, with room for every key known.
+func (s *Stats) join(udp bool) *counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.workers {
+		if c.udp == udp && !c.taken {
+			c.taken = true
+			return c
+		}
+	}
+	c := &counters{udp: udp, taken: true}
+	c.answers.Store(&[]*answerChunk{})
+	c.grow(len(s.keys))
+	s.workers = append(s.workers, c)
+	return c
+}
+
+// leave takes back the counters of a worker that ended.
+func (s *Stats) leave(c *counters) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.taken = false
+}
+
+// Counter gives the number under which answers of a key are counted: the same for equal keys, so that counts go on over a
+// reload. It is what view.Input wants.
+func (s *Stats) Counter(key view.CounterKey) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, known := s.keys[key]
+	if !known {
+		n = len(s.keys)
+		s.keys[key] = n
+		for _, c := range s.workers {
+			c.grow(n + 1)
+		}
+	}
+	return n
+}
+
+// grow makes room for n counters of answers.
+func (c *counters) grow(n int) {
+	chunks := *c.answers.Load()
+	for len(chunks)*answerChunkLen < n {
+		chunks = append(chunks[:len(chunks):len(chunks)], new(answerChunk))
+		c.answers.Store(&chunks)
+	}
+}
+
+// Answers is the number of answers counted under a key.
+func (s *Stats) Answers(key view.CounterKey) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, known := s.keys[key]
+	if !known {
+		return 0
+	}
+	sum := uint64(0)
+	for _, c := range s.workers {
+		sum += (*c.answers.Load())[n/answerChunkLen][n%answerChunkLen].Load()
+	}
+	return sum
+}
+
+// The metrics, with the names of the field: requests and responses of the DNS protocol.
+var (
+	requestsDesc  = prometheus.NewDesc("gtmd_dns_requests_total", "Queries answered, by transport and question type.", []string{"proto", "type"}, nil)
+	responsesDesc = prometheus.NewDesc("gtmd_dns_responses_total", "Replies sent, by transport and response code.", []string{"proto", "rcode"}, nil)
+	droppedDesc   = prometheus.NewDesc("gtmd_dns_dropped_requests_total", "Packets that got no reply: shorter than a header, or responses.", []string{"proto"}, nil)
+	truncatedDesc = prometheus.NewDesc("gtmd_dns_truncated_responses_total", "Replies that did not fit and were sent with TC set.", []string{"proto"}, nil)
+	subnetsDesc   = prometheus.NewDesc("gtmd_dns_ecs_requests_total", "Queries with a client-subnet option (RFC 7871).", []string{"proto"}, nil)
+	tcpOpenDesc   = prometheus.NewDesc("gtmd_dns_tcp_connections", "TCP connections that are open.", nil, nil)
+	unsentDesc    = prometheus.NewDesc("gtmd_dns_unsent_responses_total", "Replies over UDP that the kernel refused to send.", nil, nil)
+	panicsDesc    = prometheus.NewDesc("gtmd_dns_panics_total", "Panics caught while answering; each is a bug to report.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, tcpOpenDesc, unsentDesc, panicsDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *Stats) Collect(ch chan<- prometheus.Metric) {
+	s.mu.Lock()
+	workers := s.workers
+	s.mu.Unlock()
+	for _, proto := range []string{"udp", "tcp"} {
+		sum := func(pick func(*counters) *atomic.Uint64) float64 {
+			total := uint64(0)
+			for _, c := range workers {
+				if c.udp == (proto == "udp") {
+					total += pick(c).Load()
+				}
+			}
+			return float64(total)
+		}
+		send := func(desc *prometheus.Desc, value float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, append([]string{proto}, labels...)...)
+		}
+		for i, name := range typeNames {
+			send(requestsDesc, sum(func(c *counters) *atomic.Uint64 { return &c.types[i] }), name)
+		}
+		for i, name := range rcodeNames {
+			send(responsesDesc, sum(func(c *counters) *atomic.Uint64 { return &c.rcodes[i] }), name)
+		}
+		send(droppedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.dropped }))
+		send(truncatedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.truncated }))
+		send(subnetsDesc, sum(func(c *counters) *atomic.Uint64 { return &c.subnets }))
+	}
+	ch <- prometheus.MustNewConstMetric(tcpOpenDesc, prometheus.GaugeValue, float64(s.tcpOpen.Load()))
+	ch <- prometheus.MustNewConstMetric(unsentDesc, prometheus.CounterValue, float64(s.unsent.Load()))
+	ch <- prometheus.MustNewConstMetric(panicsDesc, prometheus.CounterValue, float64(s.panics.Load()))
+}

@@ -1,0 +1,160 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"gtmd/policy"
+	"gtmd/server/view"
+	"gtmd/server/wire"
+)
+
+func TestStatsByTransportTypeAndRcode(t *testing.T) {
+	udp, stats := newResponder(t, true)
+	tcp := &Responder{view: udp.view, count: stats.join(false), dice: newDice(2)}
+	ask := func(r *Responder, packet []byte) { r.Respond(nil, packet, client, 1232) }
+	for i, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeNS, dns.TypeSOA, dns.TypeTXT, dns.TypeMX, dns.TypeHTTPS, dns.TypeANY, dns.TypeSRV, 65535} {
+		for range i + 1 {
+			ask(udp, packet(t, "www.gtm.test.", qtype, 0, ""))
+		}
+	}
+	ask(tcp, packet(t, "missing.gtm.test.", dns.TypeA, 0, ""))
+	ask(tcp, packet(t, "example.com.", dns.TypeA, 4096, "10.0.0.0/8"))
+	ask(udp, packet(t, "big.gtm.test.", dns.TypeA, 0, ""))
+	ask(udp, packet(t, "all.gtm.test.", dns.TypeA, 4096, "10.0.0.0/8"))
+	ask(udp, nil)
+	ask(udp, packet(t, "www.gtm.test.", dns.TypeA, 0, "")[:20]) // FORMERR without a type
+	badVersion := packet(t, "www.gtm.test.", dns.TypeA, 4096, "")
+	badVersion[len(badVersion)-5] = 1
+	ask(tcp, badVersion)
+	notify := packet(t, "gtm.test.", dns.TypeSOA, 0, "")
+	notify[2] |= dns.OpcodeNotify << 3
+	ask(tcp, notify)
+	stats.tcpOpen.Add(3)
+	stats.unsent.Add(4)
+	stats.panics.Add(5)
+	want := `
+# HELP gtmd_dns_dropped_requests_total Packets that got no reply: shorter than a header, or responses.
+# TYPE gtmd_dns_dropped_requests_total counter
+gtmd_dns_dropped_requests_total{proto="tcp"} 0
+gtmd_dns_dropped_requests_total{proto="udp"} 1
+# HELP gtmd_dns_ecs_requests_total Queries with a client-subnet option (RFC 7871).
+# TYPE gtmd_dns_ecs_requests_total counter
+gtmd_dns_ecs_requests_total{proto="tcp"} 1
+gtmd_dns_ecs_requests_total{proto="udp"} 1
+# HELP gtmd_dns_panics_total Panics caught while answering; each is a bug to report.
+# TYPE gtmd_dns_panics_total counter
+gtmd_dns_panics_total 5
+# HELP gtmd_dns_requests_total Queries answered, by transport and question type.
+# TYPE gtmd_dns_requests_total counter
+gtmd_dns_requests_total{proto="tcp",type="A"} 3
+gtmd_dns_requests_total{proto="tcp",type="AAAA"} 0
+gtmd_dns_requests_total{proto="tcp",type="ANY"} 0
+gtmd_dns_requests_total{proto="tcp",type="CNAME"} 0
+gtmd_dns_requests_total{proto="tcp",type="HTTPS"} 0
+gtmd_dns_requests_total{proto="tcp",type="MX"} 0
+gtmd_dns_requests_total{proto="tcp",type="NS"} 0
+gtmd_dns_requests_total{proto="tcp",type="SOA"} 0
+gtmd_dns_requests_total{proto="tcp",type="TXT"} 0
+gtmd_dns_requests_total{proto="tcp",type="other"} 1
+gtmd_dns_requests_total{proto="udp",type="A"} 3
+gtmd_dns_requests_total{proto="udp",type="AAAA"} 2
+gtmd_dns_requests_total{proto="udp",type="ANY"} 9
+gtmd_dns_requests_total{proto="udp",type="CNAME"} 3
+gtmd_dns_requests_total{proto="udp",type="HTTPS"} 8
+gtmd_dns_requests_total{proto="udp",type="MX"} 7
+gtmd_dns_requests_total{proto="udp",type="NS"} 4
+gtmd_dns_requests_total{proto="udp",type="SOA"} 5
+gtmd_dns_requests_total{proto="udp",type="TXT"} 6
+gtmd_dns_requests_total{proto="udp",type="other"} 22
+# HELP gtmd_dns_responses_total Replies sent, by transport and response code.
+# TYPE gtmd_dns_responses_total counter
+gtmd_dns_responses_total{proto="tcp",rcode="BADVERS"} 1
+gtmd_dns_responses_total{proto="tcp",rcode="FORMERR"} 0
+gtmd_dns_responses_total{proto="tcp",rcode="NOERROR"} 0
+gtmd_dns_responses_total{proto="tcp",rcode="NOTIMP"} 1
+gtmd_dns_responses_total{proto="tcp",rcode="NXDOMAIN"} 1
+gtmd_dns_responses_total{proto="tcp",rcode="REFUSED"} 1
+gtmd_dns_responses_total{proto="tcp",rcode="SERVFAIL"} 0
+gtmd_dns_responses_total{proto="udp",rcode="BADVERS"} 0
+gtmd_dns_responses_total{proto="udp",rcode="FORMERR"} 1
+gtmd_dns_responses_total{proto="udp",rcode="NOERROR"} 68
+gtmd_dns_responses_total{proto="udp",rcode="NOTIMP"} 0
+gtmd_dns_responses_total{proto="udp",rcode="NXDOMAIN"} 0
+gtmd_dns_responses_total{proto="udp",rcode="REFUSED"} 0
+gtmd_dns_responses_total{proto="udp",rcode="SERVFAIL"} 0
+# HELP gtmd_dns_tcp_connections TCP connections that are open.
+# TYPE gtmd_dns_tcp_connections gauge
+gtmd_dns_tcp_connections 3
+# HELP gtmd_dns_truncated_responses_total Replies that did not fit and were sent with TC set.
+# TYPE gtmd_dns_truncated_responses_total counter
+gtmd_dns_truncated_responses_total{proto="tcp"} 0
+gtmd_dns_truncated_responses_total{proto="udp"} 1
+# HELP gtmd_dns_unsent_responses_total Replies over UDP that the kernel refused to send.
+# TYPE gtmd_dns_unsent_responses_total counter
+gtmd_dns_unsent_responses_total 4
+`
+	if err := testutil.CollectAndCompare(stats, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+	problems, err := testutil.CollectAndLint(stats)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v, %v", problems, err)
+	}
+}
+
+// Every response code that a view or the decoder gives has a counter of its own name.
+func TestRcodeNames(t *testing.T) {
+	for rcode, want := range map[wire.RCode]string{
+		wire.NoError: "NOERROR", wire.FormErr: "FORMERR", wire.ServFail: "SERVFAIL", wire.NXDomain: "NXDOMAIN",
+		wire.NotImp: "NOTIMP", wire.Refused: "REFUSED", wire.BadVers: "BADVERS",
+	} {
+		if got := rcodeNames[rcodeIndex(rcode)]; got != want {
+			t.Errorf("rcode %d is counted as %s, want %s", rcode, got, want)
+		}
+	}
+}
+
+// Answers are counted by key, over the growth of the table, over workers that come and go, and over a reload.
+func TestAnswers(t *testing.T) {
+	stats := NewStats()
+	key := func(i int) view.CounterKey {
+		return view.CounterKey{Instance: fmt.Sprint("instance", i), Policy: "Global", Family: policy.IPv4, Set: "primary"}
+	}
+	if got := stats.Answers(key(0)); got != 0 {
+		t.Errorf("an unknown key has %d answers", got)
+	}
+	first := stats.join(true)
+	for i := range 3 * answerChunkLen {
+		if n := stats.Counter(key(i)); n != i {
+			t.Fatalf("key %d has number %d", i, n)
+		}
+		first.answer(i) // counts at once, whatever chunk it is in
+	}
+	if again := stats.Counter(key(7)); again != 7 {
+		t.Errorf("after a reload key 7 has number %d", again)
+	}
+	second := stats.join(true) // joins later: it has room for all
+	second.answer(3*answerChunkLen - 1)
+	second.answer(0)
+	stats.leave(first)
+	third := stats.join(true)
+	if third != first {
+		t.Error("a new worker does not count on for one that ended")
+	}
+	third.answer(0)
+	if tcp := stats.join(false); tcp == first || tcp == second {
+		t.Error("TCP counts as UDP")
+	}
+	third.answer(-1)
+	third.answer(1 << 30)
+	for i, want := range map[int]uint64{0: 3, 1: 1, answerChunkLen: 1, 3*answerChunkLen - 1: 2} {
+		if got := stats.Answers(key(i)); got != want {
+			t.Errorf("key %d has %d answers, want %d", i, got, want)
+		}
+	}
+}

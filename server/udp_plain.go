@@ -1,0 +1,81 @@
+//go:build portable || !linux || !(amd64 || arm64)
+
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+)
+
+// plainWorker reads a UDP socket one packet at a time through package net. It serves every system, at more cost per query than
+// the batch worker; a wildcard address may answer from another address than it was asked on, so list addresses explicitly there.
+type plainWorker struct {
+	server *Server
+	conn   *net.UDPConn
+	limit  int
+}
+
+// openUDP opens a UDP socket and tells the address that it is bound to.
+func (s *Server) openUDP(address netip.AddrPort, options Options) (udpWorker, netip.AddrPort, error) {
+	config := net.ListenConfig{Control: shared}
+	conn, err := config.ListenPacket(context.Background(), network("udp", address), address.String())
+	if err != nil {
+		return nil, address, err
+	}
+	udp := conn.(*net.UDPConn)
+	udp.SetReadBuffer(receiveBuffer) // as much as the kernel allows
+	bound := netip.AddrPortFrom(address.Addr(), udp.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+	return &plainWorker{server: s, conn: udp, limit: options.MaxUDPPayload}, bound, nil
+}
+
+func (w *plainWorker) run() {
+	count := w.server.stats.join(true)
+	defer w.server.stats.leave(count)
+	defer w.conn.Close()
+	r := w.server.responder(count)
+	in, out := make([]byte, packetLen), make([]byte, 0, w.limit)
+	for w.answer(r, in, out) {
+	}
+}
+
+// answer reads and answers one packet; it reports false when nothing more is to be read.
+func (w *plainWorker) answer(r *Responder, in, out []byte) (more bool) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			w.server.caught(reason)
+			more = true
+		}
+	}()
+	n, source, err := w.conn.ReadFromUDPAddrPort(in)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false
+	case err != nil:
+		// Nothing the worker can mend; a pause keeps a broken socket from spinning.
+		w.server.log.Error("receive queries", "error", err)
+		time.Sleep(drainTime)
+		return true
+	}
+	if reply := r.Respond(out, in[:n], source.Addr().Unmap().WithZone(""), w.limit); len(reply) > 0 {
+		if _, err := w.conn.WriteToUDPAddrPort(reply, source); err != nil {
+			w.server.stats.unsent.Add(1)
+		}
+	}
+	return true
+}
+
+// stop leaves time to read what has arrived: a deadline that has passed would end reading at once.
+func (w *plainWorker) stop() {
+	// Other systems do not let a connected socket send elsewhere.
+	if raw, err := w.conn.SyscallConn(); err == nil && runtime.GOOS == "linux" {
+		raw.Control(func(fd uintptr) { retire(int(fd)) })
+	}
+	w.conn.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+func (w *plainWorker) close() { w.conn.Close() }

@@ -1,0 +1,227 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gtmd/geo"
+	"gtmd/policy"
+	"gtmd/server/wire"
+)
+
+// Input is everything that a View is built from. Build keeps no reference that it would write through.
+type Input struct {
+	Generation uint64
+	Zones      []Zone
+	Map        *geo.Map
+	Instances  []Instance
+	// Counter gives the number under which answers of a policy and set are counted; nil: none are.
+	Counter func(CounterKey) int
+}
+
+// Instance is an instance with what its policies were decided to be.
+type Instance struct {
+	*policy.Instance
+	// Sources are the request sources of each policy.
+	Sources [][]geo.Selector
+	// Decisions of each policy for IPv4 and IPv6; nil exactly where the policy is not decided for that family.
+	Decisions [][2]*policy.Decision
+}
+
+// CounterKey says what an answer is counted under. Set is the role of the set that answered, "none" for an empty answer.
+type CounterKey struct {
+	Instance, Policy string
+	Family           policy.Family
+	Set              string
+}
+
+// Slot names the answers of one policy of an access domain to one question type.
+type Slot struct {
+	Instance, Policy int
+	Family           policy.Family
+}
+
+// builder is a View in the making.
+type builder struct {
+	view   *View
+	input  Input
+	access map[string]bool  // keys of access domains
+	zones  []*compiler      // as in view; the zone with the longest name first
+	apexes map[string]int32 // key of a zone's name -> index of zones
+	plans  map[string]*geo.Plan
+	errs   []error
+}
+
+// Build compiles a View. It fails, with every reason, on input that the configuration should have refused: a zone
+// without SOA, an access domain outside every zone or where something else is.
+func Build(input Input) (*View, error) {
+	b := &builder{
+		view: &View{
+			Generation: input.Generation, names: map[string]int32{}, geo: input.Map,
+			refused: &wire.Answer{RCode: wire.Refused},
+		},
+		input:  input,
+		access: map[string]bool{},
+		apexes: map[string]int32{},
+		plans:  map[string]*geo.Plan{},
+	}
+	for _, in := range input.Instances {
+		b.access[key(in.AccessDomain)] = true
+	}
+	// The longest name first: a name belongs to the nearest zone above it.
+	zones := slices.Clone(input.Zones)
+	slices.SortStableFunc(zones, func(x, y Zone) int { return labels(key(y.Name)) - labels(key(x.Name)) })
+	for _, z := range zones {
+		if c, err := b.newCompiler(z); err != nil {
+			b.errs = append(b.errs, err)
+		} else {
+			b.zones = append(b.zones, c)
+		}
+	}
+	for _, c := range b.zones {
+		// A zone below another makes its name exist there (RFC 8020), whether it was delegated or not.
+		if above := c.above(); above != nil {
+			b.node(parent(c.apex), above.index, above.apex)
+		}
+	}
+	for i := range input.Instances {
+		b.addInstance(&input.Instances[i])
+	}
+	for k, i := range b.view.names {
+		n := &b.view.nodes[i]
+		b.zones[n.zone].compile(n, k)
+	}
+	b.finish()
+	if err := errors.Join(b.errs...); err != nil {
+		return nil, err
+	}
+	return b.view, nil
+}
+
+func (b *builder) fail(format string, args ...any) {
+	b.errs = append(b.errs, fmt.Errorf(format, args...))
+}
+
+// node returns the node of name k in a zone, making it and those between it and the apex.
+func (b *builder) node(k string, zone int32, apex string) *node {
+	i, found := b.view.names[k]
+	if !found {
+		i = int32(len(b.view.nodes))
+		b.view.names[k] = i
+		b.view.nodes = append(b.view.nodes, node{zone: zone, access: -1, wildcard: -1})
+		b.view.depth = max(b.view.depth, labels(k))
+		if k != apex {
+			b.node(parent(k), zone, apex)
+		}
+	}
+	return &b.view.nodes[i]
+}
+
+// holder is the index of the zone that holds the name k, the one with the longest name at or above it; -1: none.
+func (b *builder) holder(k string) int32 {
+	for {
+		if i, found := b.apexes[k]; found {
+			return i
+		}
+		if k[0] == 0 {
+			return -1
+		}
+		k = parent(k)
+	}
+}
+
+// addInstance adds an access domain with a plan and slots for each family.
+func (b *builder) addInstance(in *Instance) {
+	k := key(in.AccessDomain)
+	z := b.holder(k)
+	if z < 0 {
+		b.fail("instance %q: access domain %s lies outside every zone", in.Name, in.AccessDomain)
+		return
+	}
+	zone := b.zones[z]
+	n := b.node(k, zone.index, zone.apex)
+	switch {
+	case n.access >= 0:
+		b.fail("instance %q: access domain %s belongs to another instance too", in.Name, in.AccessDomain)
+	case zone.cut(k) != "":
+		b.fail("instance %q: access domain %s lies below a delegation", in.Name, in.AccessDomain)
+	case strings.HasPrefix(k, "\x01*"):
+		b.fail("instance %q: access domain %s is a wildcard", in.Name, in.AccessDomain)
+	case zone.owners[k] != nil && (k != zone.apex || in.Together || zone.owners[k][wire.TypeA] != nil || zone.owners[k][wire.TypeAAAA] != nil):
+		b.fail("instance %q: access domain %s has static records too", in.Name, in.AccessDomain)
+	}
+	n.access = int32(len(b.view.accesses))
+	a := access{instance: in.Instance}
+	for f := range a.plans {
+		a.slots[f] = b.view.slots.grow(len(in.Policies))
+		sources, decided := make([][]geo.Selector, len(in.Policies)), false
+		for p := range in.Policies {
+			if in.Policies[p].Decided[f] != nil {
+				sources[p], decided = in.Sources[p], true
+				b.view.slots.set(a.slots[f]+int32(p), packFor(in, p, policy.Family(f), b.input.Counter))
+			}
+		}
+		if decided {
+			a.plans[f] = b.plan(sources)
+		}
+	}
+	b.view.accesses = append(b.view.accesses, a)
+}
+
+// plan returns the plan for the sources of some policies; instances with the same sources share one.
+func (b *builder) plan(sources [][]geo.Selector) *geo.Plan {
+	id := fmt.Sprintf("%q", sources)
+	if b.plans[id] == nil {
+		b.plans[id] = b.input.Map.Plan(sources)
+	}
+	return b.plans[id]
+}
+
+// packFor packs what policy p of an instance answers to family f, itself or through the global policy.
+func packFor(in *Instance, p int, f policy.Family, counter func(CounterKey) int) *Block {
+	answering := in.Answering(p, f, func(i int) *policy.Decision { return in.Decisions[i][f] })
+	d := in.Decisions[answering][f]
+	block := pack(d, f, in.TTL)
+	block.Answering, block.counter = answering, -1
+	if counter != nil {
+		set := "none"
+		if inForce := d.InForce(); inForce != nil && len(block.groups) > 0 {
+			set = inForce.Role
+		}
+		block.counter = counter(CounterKey{Instance: in.Name, Policy: in.Policies[p].Name, Family: f, Set: set})
+	}
+	return block
+}
+
+// finish links wildcards and delegations and gives every name its negative answers.
+func (b *builder) finish() {
+	v := b.view
+	for k, i := range v.names {
+		n := &v.nodes[i]
+		if n.other == nil {
+			n.other = v.zones[n.zone].nodata
+		}
+		if n.any == nil {
+			n.any = n.other
+		}
+		if wild, found := v.names["\x01*"+k]; found && v.nodes[wild].zone == n.zone {
+			n.wildcard = wild
+		}
+	}
+}
+
+// Replace returns a View with new decisions for some instances, which must be those that v was built from, in the same
+// order; only the slots named are packed anew, all else is shared with v.
+func (v *View) Replace(generation uint64, instances []Instance, slots []Slot, counter func(CounterKey) int) *View {
+	next := *v
+	next.Generation = generation
+	blocks := make(map[int32]*Block, len(slots))
+	for _, s := range slots {
+		a := v.accesses[s.Instance]
+		blocks[a.slots[s.Family]+int32(s.Policy)] = packFor(&instances[s.Instance], s.Policy, s.Family, counter)
+	}
+	next.slots = v.slots.replace(blocks)
+	return &next
+}

@@ -1,0 +1,209 @@
+// Package view is the compiled snapshot that answers queries: every name that the server knows, and for every access
+// domain the answers packed beforehand.
+//
+// Build makes a View from zones, instances and their decisions; Replace makes the next one when only decisions have
+// changed, and shares everything else. Lookup finds what a query gets, Hit.Append writes it. A View is immutable: it is
+// published by one atomic pointer and used without a lock. Explain asks the same Lookup and tells what it found.
+package view
+
+import (
+	"net/netip"
+
+	"gtmd/geo"
+	"gtmd/policy"
+	"gtmd/server/wire"
+)
+
+// View is what the server answers from. Immutable, safe for concurrent use.
+type View struct {
+	// Generation only grows; the server refuses a View that is older than the one it has.
+	Generation uint64
+
+	names map[string]int32 // lower-case wire name -> index of nodes
+	nodes []node
+	zones []zone
+	// depth is the largest number of labels of any name.
+	depth    int
+	accesses []access
+	slots    slotTable
+	refused  *wire.Answer
+	geo      *geo.Map // for Explain
+}
+
+// node is a name that exists: with records, as an access domain, or only because names exist below it.
+type node struct {
+	zone     int32
+	access   int32 // index of accesses; -1: none
+	wildcard int32 // node of the "*" label directly below; -1: none
+	// referral is the answer for this name and all below it, when they lie at or below a delegation.
+	referral *wire.Answer
+	// cut: this name is the delegation itself, so the parent answers DS.
+	cut bool
+	// static has the packed answers by type; other is for every type that is not among them, any for type ANY.
+	static     []typedAnswer
+	other, any *wire.Answer
+}
+
+type typedAnswer struct {
+	qtype  uint16
+	answer *wire.Answer
+}
+
+// access is an access domain: for A and AAAA the plan from client to policy, and the slot of the first policy.
+type access struct {
+	instance *policy.Instance
+	plans    [2]*geo.Plan // nil: no policy of the instance has a pool of the family
+	slots    [2]int32
+}
+
+// Hit is what a query gets: a static answer, or a block of an access domain. It is valid as long as its View.
+type Hit struct {
+	answer *wire.Answer
+	block  *Block
+	nodata *wire.Answer // of the block's zone, for a block that is empty
+	client netip.Addr
+	scope  int
+	// For Explain: whether policies decided, the index of the access, that of the policy which the client matched (-1:
+	// none), and the block of that policy even where it does not answer the type.
+	decided        bool
+	access, policy int
+	decidedBy      *Block
+}
+
+// Counter is the number under which the answer is counted, as Input.Counter gave it; -1: it is not counted by policy.
+func (h *Hit) Counter() int {
+	if h.block == nil {
+		return -1
+	}
+	return h.block.counter
+}
+
+// Lookup finds what q gets when it comes from source, an unmapped address. It allocates nothing.
+func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
+	if q.Class != wire.ClassIN || wire.TypeIXFR <= q.Type && q.Type <= wire.TypeMAILA {
+		return Hit{answer: v.refused}
+	}
+	i, exact := v.find(q)
+	if i < 0 {
+		return Hit{answer: v.refused}
+	}
+	n := &v.nodes[i]
+	if n.referral != nil && !(exact && n.cut && q.Type == wire.TypeDS) {
+		return Hit{answer: n.referral}
+	}
+	if !exact {
+		if n.wildcard < 0 {
+			return Hit{answer: v.zones[n.zone].nxdomain}
+		}
+		n = &v.nodes[n.wildcard]
+	}
+	for _, s := range n.static {
+		if s.qtype == q.Type {
+			return Hit{answer: s.answer}
+		}
+	}
+	if n.access >= 0 {
+		return v.lookupAccess(n, q, source)
+	}
+	if q.Type == wire.TypeANY {
+		return Hit{answer: n.any}
+	}
+	return Hit{answer: n.other}
+}
+
+// find returns the node of the query's name, or of its closest encloser (RFC 4592 section 3.3.1); -1 outside every zone.
+func (v *View) find(q *wire.Query) (index int32, exact bool) {
+	name, labels := q.Name(), q.Labels
+	for ; labels > v.depth; labels-- {
+		name = name[1+name[0]:]
+	}
+	for exact = labels == q.Labels; ; exact = false {
+		if i, found := v.names[string(name)]; found {
+			return i, exact
+		}
+		if name[0] == 0 {
+			return -1, false
+		}
+		name = name[1+name[0]:]
+	}
+}
+
+// lookupAccess answers for an access domain. Types other than A and AAAA exist there only as far as a set that is in
+// force answers with a CNAME, which holds for every type (RFC 1034 section 3.6.2).
+func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
+	a := &v.accesses[n.access]
+	family := policy.IPv4
+	switch {
+	case q.Type == wire.TypeAAAA:
+		family = policy.IPv6
+	case q.Type != wire.TypeA && !a.instance.Together:
+		if q.Type == wire.TypeANY {
+			return Hit{answer: n.any}
+		}
+		return Hit{answer: n.other}
+	}
+	plan := a.plans[family]
+	if plan == nil {
+		return Hit{answer: n.other}
+	}
+	hit := Hit{client: q.Client(source), decided: true, access: int(n.access), nodata: n.other}
+	hit.policy, hit.scope = lookupPlan(plan, hit.client)
+	if hit.policy < 0 {
+		hit.answer = n.other
+		return hit
+	}
+	hit.block = v.slots.at(a.slots[family] + int32(hit.policy))
+	hit.decidedBy = hit.block
+	if q.Type != wire.TypeA && q.Type != wire.TypeAAAA && !hit.block.cname {
+		hit.answer, hit.block = n.other, nil
+		if q.Type == wire.TypeANY {
+			hit.answer = n.any
+		}
+		return hit
+	}
+	if hit.block.sticky {
+		hit.scope = max(hit.scope, policy.StickyBits(hit.client))
+	}
+	return hit
+}
+
+// lookupPlan returns the policy of a client and the scope in the client's own family: an IPv4-mapped address is looked up
+// as IPv4, which lies 96 bits deep in IPv6.
+func lookupPlan(plan *geo.Plan, client netip.Addr) (policy, scope int) {
+	policy, scope = plan.Lookup(client)
+	if client.Is4In6() {
+		if other, wide := plan.Lookup(netip.IPv6Unspecified()); scope > 0 || wide > 0 || other != policy {
+			scope += 96
+		}
+	}
+	return policy, scope
+}
+
+// Append appends the reply to dst, at most limit octets. turn chooses the rotation and random the weighted pick, each
+// uniform over 64 bits; turn may be a sequence. It allocates nothing but what dst lacks.
+func (h *Hit) Append(dst []byte, q *wire.Query, turn, random uint64, limit int) []byte {
+	scope := h.scope
+	if q.SourcePrefix == 0 {
+		scope = 0 // RFC 7871 section 7.2.1: nothing was said of the client
+	}
+	if h.block == nil {
+		return q.AppendAnswer(dst, h.answer, scope, limit)
+	}
+	if len(h.block.groups) == 0 {
+		return q.AppendAnswer(dst, h.nodata, scope, limit)
+	}
+	start := len(dst)
+	dst = q.Begin(dst)
+	dst, count, fits := h.block.append(dst, h.client, turn, random, q.Room(limit))
+	return q.End(dst, start, wire.Head{
+		Authoritative: true, Truncated: !fits, Counts: wire.Counts{Answer: uint16(count)}, Scope: scope,
+	})
+}
+
+// RCode is the response code that Append will send.
+func (h *Hit) RCode() wire.RCode {
+	if h.block != nil {
+		return wire.NoError
+	}
+	return h.answer.RCode
+}

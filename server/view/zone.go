@@ -1,0 +1,238 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"gtmd/server/wire"
+)
+
+// Zone is the static part of a zone. Every name is fully qualified.
+type Zone struct {
+	Name string
+	// Records are all records of the zone: exactly one SOA and at least one NS at the apex, and whatever else, in any order.
+	Records []dns.RR
+}
+
+// zone holds the answers that a whole zone shares.
+type zone struct {
+	nxdomain, nodata *wire.Answer
+	// any is the minimal answer to type ANY at a name that has records (RFC 8482).
+	any *wire.Answer
+}
+
+// rrsets are the records of one name by type.
+type rrsets map[uint16][]dns.RR
+
+// compiler turns the records of one zone into nodes. Names are keys: wire form in lower case.
+type compiler struct {
+	builder   *builder
+	index     int32
+	apex      string
+	soa       *dns.SOA
+	owners    map[string]rrsets
+	display   map[string]string       // key -> the owner as the records write it
+	referrals map[string]*wire.Answer // by delegation
+}
+
+// newCompiler reads the records of a zone and makes the nodes of its names. Zones below it must have been read before:
+// what it has of their names is glue.
+func (b *builder) newCompiler(z Zone) (*compiler, error) {
+	c := &compiler{builder: b, index: int32(len(b.view.zones)), apex: key(z.Name),
+		owners: map[string]rrsets{}, display: map[string]string{}, referrals: map[string]*wire.Answer{}}
+	if _, taken := b.apexes[c.apex]; taken {
+		return nil, fmt.Errorf("zone %s: there are two zones of this name", z.Name)
+	}
+	for _, rr := range z.Records {
+		if err := c.add(rr); err != nil {
+			return nil, fmt.Errorf("zone %s: %w", z.Name, err)
+		}
+	}
+	if c.soa == nil {
+		return nil, fmt.Errorf("zone %s: there is no SOA record at the apex", z.Name)
+	}
+	b.view.zones = append(b.view.zones, zone{
+		nxdomain: c.negative(wire.NXDomain), nodata: c.negative(wire.NoError), any: c.hinfo(),
+	})
+	b.apexes[c.apex] = c.index
+	for _, k := range sortedKeys(c.owners) {
+		for qtype, rrs := range c.owners[k] {
+			c.owners[k][qtype] = evenTTL(rrs)
+		}
+		if b.holder(k) == c.index {
+			b.node(k, c.index, c.apex)
+		}
+	}
+	return c, nil
+}
+
+func (c *compiler) add(rr dns.RR) error {
+	owner := rr.Header().Name
+	k := key(owner)
+	if !isBelow(k, c.apex) {
+		return fmt.Errorf("record %q lies outside the zone", owner)
+	}
+	switch rr := rr.(type) {
+	case *dns.SOA:
+		if k != c.apex || c.soa != nil {
+			return fmt.Errorf("there is more than one SOA record, or one below the apex, at %q", owner)
+		}
+		c.soa = rr
+	case *dns.DNAME:
+		return fmt.Errorf("record %q is a DNAME, which this server does not answer from (RFC 6672): write a CNAME for each name", owner)
+	}
+	if c.owners[k] == nil {
+		c.owners[k], c.display[k] = rrsets{}, owner
+	}
+	qtype := rr.Header().Rrtype
+	if slices.ContainsFunc(c.owners[k][qtype], func(have dns.RR) bool { return dns.IsDuplicate(have, rr) }) {
+		return nil // RFC 2181 section 5: the same record twice is one
+	}
+	c.owners[k][qtype] = append(c.owners[k][qtype], rr)
+	return nil
+}
+
+// compile packs the static answers of the name k, once the names of all zones are known. A name without records keeps
+// the zone's negative ones.
+func (c *compiler) compile(n *node, k string) {
+	if cut := c.cut(k); cut != "" {
+		c.compileDelegated(n, k, cut)
+		return
+	}
+	if c.owners[k][dns.TypeCNAME] != nil {
+		c.compileCNAME(n, k)
+		return
+	}
+	for qtype, rrs := range c.owners[k] {
+		n.static = append(n.static, typedAnswer{qtype, c.pack(k, message{answer: rrs, additional: c.addresses(rrs)})})
+	}
+	if k == c.apex {
+		n.static = c.withParentDS(n.static)
+	}
+	sortTyped(n.static)
+	if len(n.static) > 0 || n.access >= 0 {
+		n.any = c.builder.view.zones[c.index].any
+	}
+}
+
+// compileDelegated gives a name at or below a delegation its referral; at the delegation itself the DS records are ours.
+func (c *compiler) compileDelegated(n *node, k, cut string) {
+	if c.referrals[cut] == nil {
+		c.referrals[cut] = c.referral(cut)
+	}
+	n.referral, n.cut = c.referrals[cut], cut == k
+	if ds := c.owners[k][dns.TypeDS]; n.cut && ds != nil {
+		n.static = []typedAnswer{{dns.TypeDS, c.pack(k, message{answer: ds})}}
+	}
+}
+
+// compileCNAME packs the answers of an alias: one for each type that the end of its chain has, and one for the others.
+func (c *compiler) compileCNAME(n *node, k string) {
+	alias := c.pack(k, message{answer: c.owners[k][dns.TypeCNAME]})
+	n.static = []typedAnswer{{dns.TypeCNAME, alias}}
+	chain := c.follow(k)
+	for qtype, rrs := range chain.records {
+		answer := slices.Concat(chain.answer, renamed(rrs, chain.owner))
+		n.static = append(n.static, typedAnswer{qtype, c.pack(k, message{answer: answer})})
+	}
+	sortTyped(n.static)
+	n.other, n.any = c.pack(k, chain.message), alias
+}
+
+// withParentDS answers questions for the DS records of the apex from the zone above, whose they are, when we have it
+// (RFC 4035 section 3.1.4.1).
+func (c *compiler) withParentDS(static []typedAnswer) []typedAnswer {
+	p := c.above()
+	if p == nil || p.cut(c.apex) != "" && p.cut(c.apex) != c.apex {
+		return static
+	}
+	answer := c.builder.view.zones[p.index].nodata
+	if ds := p.owners[c.apex][dns.TypeDS]; ds != nil {
+		answer = p.pack(c.apex, message{answer: ds})
+	}
+	static = slices.DeleteFunc(static, func(s typedAnswer) bool { return s.qtype == dns.TypeDS })
+	return append(static, typedAnswer{dns.TypeDS, answer})
+}
+
+// above is the zone of ours that the apex of c lies in; nil when there is none.
+func (c *compiler) above() *compiler {
+	if labels(c.apex) == 0 {
+		return nil
+	}
+	if i := c.builder.holder(parent(c.apex)); i >= 0 {
+		return c.builder.zones[i]
+	}
+	return nil
+}
+
+// exists reports whether k, a name of the zone, owns records or lies above a name that does.
+func (c *compiler) exists(k string) bool {
+	_, found := c.builder.view.names[k]
+	return found
+}
+
+// cut is the delegation at or above k inside the zone; empty when there is none.
+func (c *compiler) cut(k string) string {
+	found := ""
+	for ; k != c.apex; k = parent(k) {
+		if c.owners[k][dns.TypeNS] != nil {
+			found = k
+		}
+	}
+	return found
+}
+
+// referral is the answer for everything at and below a delegation (RFC 1034 section 4.3.2 step 3b): not authoritative,
+// with the glue that the zone has (RFC 9471).
+func (c *compiler) referral(cut string) *wire.Answer {
+	ns := c.owners[cut][dns.TypeNS]
+	a := c.packShared(ns[0].Header().Name, message{authority: ns, additional: c.addresses(ns)})
+	a.Authoritative = false
+	return a
+}
+
+// addresses are the zone's own address records of the hosts that NS records name.
+func (c *compiler) addresses(rrs []dns.RR) []dns.RR {
+	var glue []dns.RR
+	for _, rr := range rrs {
+		if ns, isNS := rr.(*dns.NS); isNS {
+			host := c.owners[key(ns.Ns)]
+			glue = append(append(glue, host[dns.TypeA]...), host[dns.TypeAAAA]...)
+		}
+	}
+	return glue
+}
+
+// negative is the answer with the SOA record alone.
+func (c *compiler) negative(rcode wire.RCode) *wire.Answer {
+	return c.packShared(c.soa.Hdr.Name, message{rcode: rcode, authority: []dns.RR{c.negativeSOA()}})
+}
+
+// negativeSOA is the SOA record with the TTL of negative answers (RFC 2308 section 3).
+func (c *compiler) negativeSOA() *dns.SOA {
+	soa := *c.soa
+	soa.Hdr.Ttl = min(soa.Hdr.Ttl, soa.Minttl)
+	return &soa
+}
+
+// hinfo is the minimal answer to type ANY (RFC 8482 section 4.2). Its owner is the question's name, whatever that is.
+func (c *compiler) hinfo() *wire.Answer {
+	header := dns.RR_Header{Name: c.soa.Hdr.Name, Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: c.soa.Hdr.Ttl}
+	return c.packCompressed(c.soa.Hdr.Name, message{answer: []dns.RR{&dns.HINFO{Hdr: header, Cpu: "RFC8482"}}})
+}
+
+// evenTTL gives all records of a set the lowest TTL among them (RFC 2181 section 5.2).
+func evenTTL(rrs []dns.RR) []dns.RR {
+	lowest := slices.MinFunc(rrs, func(a, b dns.RR) int { return cmp.Compare(a.Header().Ttl, b.Header().Ttl) }).Header().Ttl
+	even := make([]dns.RR, len(rrs))
+	for i, rr := range rrs {
+		if even[i] = rr; rr.Header().Ttl != lowest {
+			even[i] = dns.Copy(rr)
+			even[i].Header().Ttl = lowest
+		}
+	}
+	return even
+}
