@@ -50,8 +50,7 @@ func (z *zoneRecords) find(owner string, types ...uint16) (record, bool) {
 	return record{}, false
 }
 
-// cut returns the NS record at or above a name by which the zone gives the name away, or a DNAME record above it, which
-// hides it (RFC 6672 section 2.4).
+// cut returns the NS record at or above a name by which the zone gives the name away.
 func (z *zoneRecords) cut(name string) (record, bool) {
 	for label, end := 0, false; !end; label, end = dns.NextLabel(name, label) {
 		owner := name[label:]
@@ -59,9 +58,6 @@ func (z *zoneRecords) cut(name string) (record, bool) {
 			if r, ok := z.find(owner, dns.TypeNS); ok {
 				return r, true
 			}
-		}
-		if r, ok := z.find(owner, dns.TypeDNAME); ok && label > 0 {
-			return r, true
 		}
 		if owner == z.name {
 			break
@@ -90,6 +86,8 @@ func (z *zoneRecords) problems() []Problem {
 			out = append(out, r.problem("record %s %s lies outside zone %s", owner, kind, quote(plainName(z.name))))
 		case h.Rrtype == dns.TypeSOA || isApex && h.Rrtype == dns.TypeNS:
 			out = append(out, r.problem("%s at %s: remove it, the SOA and NS records of a zone come from nameservers and contact", kind, owner))
+		case h.Rrtype == dns.TypeDNAME:
+			out = append(out, r.problem("DNAME at %s: remove it, this version does not answer DNAME records; a wildcard CNAME may do", owner))
 		case h.Rrtype == dns.TypeCNAME && isApex:
 			out = append(out, r.problem("CNAME at the apex %s: the SOA and NS records are there, and a CNAME stands alone (RFC 1034 section 3.6.2)", owner))
 		case h.Rrtype == dns.TypeCNAME:

@@ -92,6 +92,8 @@ func hint(address netip.AddrPort, err error) string {
 		return " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return " (no interface of this machine has the address)"
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		return " (this machine has no IPv6: list its IPv4 addresses in dns.listen)"
 	default:
 		return ""
 	}
