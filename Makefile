@@ -1,0 +1,71 @@
+# The two commands that matter: "make run" starts gtmd doing its main job, "make test" proves it.
+
+GO      ?= go
+# The bundled release number; the revision is read from the build's VCS stamp.
+RELEASE ?= 0.1.0-dev
+FLAGS   := -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
+# Seconds for each fuzz target.
+FUZZTIME ?= 10s
+
+.PHONY: run build test race cover e2e bench bench-peers fuzz lint check docs clean
+
+## run: start the demo: a whole set-up on this machine, without root and without network
+run: build
+	./bin/gtmd demo
+
+## build: bin/gtmd
+build:
+	CGO_ENABLED=0 $(GO) build $(FLAGS) -o bin/gtmd ./cmd/gtmd
+
+## test: every test that needs only Go
+test:
+	$(GO) test ./...
+
+## race: the same under the race detector, and the server over its portable sockets
+race:
+	$(GO) test -race ./...
+	$(GO) test -race -tags portable ./server/...
+
+## cover: statements covered, by package
+cover:
+	$(GO) test -coverprofile=coverage.out ./... && $(GO) tool cover -func=coverage.out | tail -n 1
+
+## e2e: edge, resolver, gtmd and origins together, real programs on loopback (needs unbound, nginx, dig, kdig)
+e2e: build
+	$(GO) test -tags e2e -count=1 -v ./e2e
+
+## bench: the benchmarks of the hot path and of what is built for it
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./server/... ./geo ./policy
+
+## bench-peers: CPU per query beside gdnsd and knot on loopback (root, Debian; see docs/performance.md)
+bench-peers: build
+	bench/peers.sh
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for name in $$(grep -h --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' $$target/*_test.go | cut -c6-); do \
+			echo "== $$target $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$target || exit 1; \
+		done; \
+	done
+
+## lint: formatting, vet, staticcheck
+lint:
+	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "gofmt -s would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./e2e
+	$(GO) vet -tags portable ./server/...
+	$(GO) tool -modfile=tools.mod staticcheck ./...
+
+## check: what a change must pass before it is shown to anyone
+check: lint test
+
+## docs: write what is generated: the option reference, the list of metrics
+docs:
+	$(GO) test ./config -run TestReference -update
+	$(GO) test ./node -run TestMetricsList -update
+
+clean:
+	rm -rf bin coverage.out

@@ -1,0 +1,199 @@
+// Package admin is the HTTP side of a running gtmd: a read-only JSON API, /metrics, /healthz and /readyz, over TCP for
+// monitoring and over a unix socket for the command line.
+//
+// It knows nothing of DNS. Whatever it shows it asks of its Backend; the types of this file are what the API sends.
+package admin
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Backend is what the API needs of the process that it belongs to. Its methods are called concurrently.
+type Backend interface {
+	// Ready is nil when queries are answered, else why not.
+	Ready() error
+	// Status is the state of everything.
+	Status() Status
+	// Explain says what a client gets and why. The error is for people: a question that makes no sense.
+	Explain(Question) (Explanation, error)
+	// Reload loads the configuration again and returns when it is served or refused; the error has every problem.
+	Reload(context.Context) error
+	// Switch makes a policy serve a set, by its role, until availability or the operator moves it again.
+	Switch(context.Context, SwitchRequest) error
+}
+
+// Version says which program runs.
+type Version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Status is the answer of /api/v1/status.
+type Status struct {
+	Version   Version          `json:"version"`
+	Started   time.Time        `json:"started"`
+	Ready     string           `json:"ready"` // "ready", or why not
+	Config    ConfigStatus     `json:"config"`
+	Listen    []netip.AddrPort `json:"listen"`
+	Instances []InstanceStatus `json:"instances"`
+	Pools     []PoolStatus     `json:"pools"`
+	Switches  []Switch         `json:"switches"` // the latest first
+}
+
+// ConfigStatus is the state of the configuration.
+type ConfigStatus struct {
+	File   string    `json:"file"`
+	Hash   string    `json:"hash"`
+	Loaded time.Time `json:"loaded"`
+	// Error has the problems of the last reload when it was refused, and the older configuration serves on.
+	Error      string     `json:"error,omitempty"`
+	Refused    *time.Time `json:"refused,omitempty"`
+	Generation uint64     `json:"generation"`
+	Warnings   []string   `json:"warnings,omitempty"`
+}
+
+// InstanceStatus is the state of one instance.
+type InstanceStatus struct {
+	Name            string         `json:"name"`
+	AccessDomain    string         `json:"access_domain"`
+	BusinessDomains []string       `json:"business_domains,omitempty"`
+	TTL             uint32         `json:"ttl"`
+	Policies        []PolicyStatus `json:"policies"`
+}
+
+// PolicyStatus is the state of one policy for one family ("ipv4", "ipv6", or "both" when it is decided for both).
+type PolicyStatus struct {
+	Name    string   `json:"name"`
+	Sources []string `json:"sources"`
+	Family  string   `json:"family"`
+	// InForce is the role of the set that answers, "none" when nothing is answered.
+	InForce string    `json:"in_force"`
+	Why     string    `json:"why"`
+	Since   time.Time `json:"since"`
+	// Until is when this will change by itself.
+	Until *time.Time  `json:"until,omitempty"`
+	Sets  []SetStatus `json:"sets"`
+}
+
+// SetStatus is the state of one address pool set.
+type SetStatus struct {
+	Role      string     `json:"role"`
+	InForce   bool       `json:"in_force"`
+	Available bool       `json:"available"`
+	Since     *time.Time `json:"since,omitempty"`
+	// Verdict is why the set is in force or is not.
+	Verdict string `json:"verdict"`
+	Balance string `json:"balance"`
+	// UpAddresses are available, of Addresses that are not offline; Need is the threshold.
+	UpAddresses int             `json:"up_addresses"`
+	Addresses   int             `json:"addresses"`
+	Need        int             `json:"need"`
+	Pools       []string        `json:"pools"`
+	Members     []AddressStatus `json:"members,omitempty"` // only in explanations
+}
+
+// PoolStatus is the state of one pool.
+type PoolStatus struct {
+	Name        string          `json:"name"`
+	Type        string          `json:"type"`
+	HealthCheck string          `json:"health_check,omitempty"`
+	Addresses   []AddressStatus `json:"addresses"`
+}
+
+// AddressStatus is the state of one address.
+type AddressStatus struct {
+	Pool    string `json:"pool,omitempty"` // only in explanations
+	Address string `json:"address"`
+	Remark  string `json:"remark,omitempty"`
+	Mode    string `json:"mode"`
+	Weight  uint32 `json:"weight"`
+	// Available is whether the address counts; Standing why: "up", "down", "no result yet", "not probed", "always online", "always offline".
+	Available bool   `json:"available"`
+	Standing  string `json:"standing"`
+	Served    bool   `json:"served,omitempty"` // only in explanations
+	// What the health check knows; empty for an address that is not probed.
+	Since              *time.Time `json:"since,omitempty"`
+	Reason             string     `json:"reason,omitempty"`
+	Good               int        `json:"good,omitempty"`
+	Bad                int        `json:"bad,omitempty"`
+	LastProbe          *time.Time `json:"last_probe,omitempty"`
+	LastMilliseconds   float64    `json:"last_milliseconds,omitempty"`
+	LastError          string     `json:"last_error,omitempty"`
+	Warning            string     `json:"warning,omitempty"`
+	CertificateExpires *time.Time `json:"certificate_expires,omitempty"`
+}
+
+// Switch is one change of the set in force.
+type Switch struct {
+	Time     time.Time `json:"time"`
+	Instance string    `json:"instance"`
+	Policy   string    `json:"policy"`
+	Family   string    `json:"family"`
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Why      string    `json:"why"`
+	// Reason names what is down in the set that was left.
+	Reason string `json:"reason,omitempty"`
+}
+
+// SwitchRequest asks for a change of the set in force.
+type SwitchRequest struct {
+	Instance string `json:"instance"`
+	Policy   string `json:"policy"`
+	Set      string `json:"set"`
+}
+
+// Question is what Explain is asked.
+type Question struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // "A", "AAAA", ...; empty is A
+	// Client is the client: an address is the packet's source, a prefix is sent as client subnet (RFC 7871). Empty: 127.0.0.1.
+	Client string `json:"client"`
+}
+
+// Explanation is the answer of /api/v1/explain: what the serving path sends, and why.
+type Explanation struct {
+	Question
+	// Address is the client's address that decides; Subnet is true when it was taken from a client subnet.
+	Address netip.Addr `json:"address"`
+	Subnet  bool       `json:"subnet"`
+	// Found says what the name is to this server.
+	Found     string   `json:"found"`
+	RCode     string   `json:"rcode"`
+	Answer    []string `json:"answer"`
+	Authority []string `json:"authority,omitempty"`
+	TTL       uint32   `json:"ttl"`
+	// Scope is the client-subnet scope: the answer holds for every client in this prefix.
+	Scope int `json:"scope"`
+	// The rest is there only for access domains.
+	Instance string      `json:"instance,omitempty"`
+	Lines    []LineMatch `json:"lines,omitempty"`
+	Policy   string      `json:"policy,omitempty"`
+	// FellThrough is the policy that answers instead, because every set of Policy is down.
+	FellThrough string      `json:"fell_through,omitempty"`
+	InForce     string      `json:"in_force,omitempty"`
+	Why         string      `json:"why,omitempty"`
+	Since       *time.Time  `json:"since,omitempty"`
+	Until       *time.Time  `json:"until,omitempty"`
+	Sets        []SetStatus `json:"sets,omitempty"`
+	// Choice says how the answer is chosen among the served addresses.
+	Choice string `json:"choice,omitempty"`
+	// Health is false when nothing is known of health: the file was asked, not a running server.
+	Health     bool   `json:"health"`
+	Generation uint64 `json:"generation"`
+}
+
+// LineMatch is a request source that matches the client.
+type LineMatch struct {
+	Source string       `json:"source"`
+	Prefix netip.Prefix `json:"prefix"`
+	// Policy is the policy of the instance that has the source; empty: none.
+	Policy string `json:"policy,omitempty"`
+	// Chosen marks the one that counts.
+	Chosen bool `json:"chosen"`
+}

@@ -1,0 +1,221 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gtmd/admin"
+)
+
+var update = flag.Bool("update", false, "write the golden files in testdata anew")
+
+// backend is a process whose state is made up. Reload and Switch note what they were asked.
+type backend struct {
+	down     atomic.Bool
+	reloads  atomic.Int64
+	err      error
+	switched chan admin.SwitchRequest
+	asked    chan admin.Question
+	hold     chan struct{} // Reload waits for it when it is not nil
+}
+
+func newBackend() *backend {
+	return &backend{switched: make(chan admin.SwitchRequest, 1), asked: make(chan admin.Question, 1)}
+}
+
+func (b *backend) Ready() error {
+	if b.down.Load() {
+		return errors.New("waiting for the first round of probes")
+	}
+	return nil
+}
+
+func (b *backend) Reload(context.Context) error {
+	b.reloads.Add(1)
+	if b.hold != nil {
+		<-b.hold
+	}
+	return b.err
+}
+
+func (b *backend) Switch(_ context.Context, r admin.SwitchRequest) error {
+	b.switched <- r
+	return b.err
+}
+
+func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
+
+func (b *backend) Explain(q admin.Question) (admin.Explanation, error) {
+	b.asked <- q
+	if q.Name == "" {
+		return admin.Explanation{}, errors.New("the name to explain is missing")
+	}
+	since, until := at(1), at(2)
+	return admin.Explanation{
+		Question: q, Address: netip.MustParseAddr("198.51.100.7"), Subnet: true, Found: "access domain", RCode: "NOERROR",
+		Answer: []string{"origin.gtm.test. 60 IN A 192.0.2.2"}, TTL: 60, Scope: 24, Instance: "cdn-origin",
+		Lines:  []admin.LineMatch{{Source: "global", Prefix: netip.MustParsePrefix("0.0.0.0/0"), Policy: "Global", Chosen: true}},
+		Policy: "Office", FellThrough: "Global", InForce: "backup", Why: "failback waits", Since: &since, Until: &until,
+		Sets: sets(true), Choice: "192.0.2.2", Health: true, Generation: 7,
+	}, nil
+}
+
+func sets(members bool) []admin.SetStatus {
+	since := at(1)
+	s := admin.SetStatus{Role: "backup", InForce: true, Available: true, Since: &since, Verdict: "in force", Balance: "all",
+		UpAddresses: 1, Addresses: 2, Need: 1, Pools: []string{"test2"}}
+	if members {
+		s.Members = []admin.AddressStatus{{Pool: "test2", Address: "192.0.2.2", Mode: "intelligent", Weight: 1, Available: true, Standing: "up", Served: true}}
+	}
+	return []admin.SetStatus{s}
+}
+
+func (b *backend) Status() admin.Status {
+	refused, since, until, expires := at(3), at(1), at(2), at(59)
+	return admin.Status{
+		Version: admin.Version{Version: "1.2.3", Revision: "abc", Modified: true, Go: "go1.26.0", Platform: "linux/amd64"},
+		Started: at(0), Ready: "ready", Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
+		Config: admin.ConfigStatus{File: "gtmd.toml", Hash: "00ff", Loaded: at(0), Error: "gtmd.toml:1:1: no", Refused: &refused,
+			Generation: 7, Warnings: []string{"gtmd.toml:2:1: hm"}},
+		Instances: []admin.InstanceStatus{{Name: "cdn-origin", AccessDomain: "origin.gtm.test.", BusinessDomains: []string{"www.shop.test."}, TTL: 60,
+			Policies: []admin.PolicyStatus{{Name: "Global", Sources: []string{"global"}, Family: "ipv4", InForce: "backup", Why: "failback waits",
+				Since: since, Until: &until, Sets: sets(false)}}}},
+		Pools: []admin.PoolStatus{{Name: "test1", Type: "ipv4", HealthCheck: "web", Addresses: []admin.AddressStatus{{
+			Address: "192.0.2.1", Remark: "rack 2", Mode: "intelligent", Weight: 1, Standing: "down", Since: &since, Reason: "HTTP 503, wanted 200-499",
+			Bad: 3, Good: 1, LastProbe: &since, LastMilliseconds: 1.5, LastError: "HTTP 503, wanted 200-499", Warning: "soon", CertificateExpires: &expires,
+		}}}},
+		Switches: []admin.Switch{{Time: since, Instance: "cdn-origin", Policy: "Global", Family: "ipv4", From: "primary", To: "backup",
+			Why: "failover", Reason: "192.0.2.1: HTTP 503, wanted 200-499"}},
+	}
+}
+
+// service is a server with its backend, and a directory for its socket, whose path has to be short.
+type service struct {
+	*admin.Server
+	backend *backend
+	dir     string
+}
+
+func newService(t *testing.T) *service {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gtmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	b := newBackend()
+	server, err := admin.New(b, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return &service{Server: server, backend: b, dir: dir}
+}
+
+func (s *service) path(name string) string { return filepath.Join(s.dir, name) }
+
+// listen serves options, which have to be right.
+func (s *service) listen(t *testing.T, o admin.Options) {
+	t.Helper()
+	change, err := s.Prepare(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change.Commit()
+}
+
+// both serves on a TCP address of this machine and on a socket.
+func (s *service) both(t *testing.T) {
+	t.Helper()
+	s.listen(t, admin.Options{Listen: "127.0.0.1:0", Socket: s.path("admin.sock")})
+}
+
+// reply is what came back.
+type reply struct {
+	code   int
+	body   string
+	header http.Header
+}
+
+// send sends a request to a unix socket, when the address is a path, or to a TCP address. Headers are "Name: value".
+func send(t *testing.T, address, method, path, body string, headers ...string) reply {
+	t.Helper()
+	r, err := try(address, method, path, body, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func try(address, method, path, body string, headers ...string) (reply, error) {
+	network := "tcp"
+	if strings.HasPrefix(address, "/") {
+		network = "unix"
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequest(method, "http://gtmd"+path, strings.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		request.Header.Set(name, value)
+	}
+	response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Do(request)
+	if err != nil {
+		return reply{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, string(text), response.Header}, err
+}
+
+// golden compares a text to a file in testdata.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	file = filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("not what %s has (-want +got); if that is meant, run go test -update:\n%s", file, diff)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func contains(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v, want one with %q", err, want)
+	}
+}

@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Server serves the API on a TCP address and on a unix socket. Its methods may be called from any goroutine.
+type Server struct {
+	backend  Backend
+	gatherer prometheus.Gatherer
+	log      *slog.Logger
+	metrics  *metrics
+	retired  sync.WaitGroup // endpoints that end after a Commit
+	// token is the hash of the token that TCP requests must carry; nil: none is needed.
+	token atomic.Pointer[[sha256.Size]byte]
+
+	mu      sync.Mutex // guards all below
+	options Options
+	tcp     *endpoint
+	socket  *endpoint
+}
+
+// New returns a server that listens nowhere.
+func New(backend Backend, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
+	m, err := newMetrics(registry)
+	if err != nil {
+		return nil, fmt.Errorf("register the metrics of the admin API: %w", err)
+	}
+	return &Server{backend: backend, gatherer: registry, log: log, metrics: m}, nil
+}
+
+// Change is a prepared change of listeners. One is made at a time: Commit or Discard ends it.
+type Change struct {
+	server      *Server
+	options     Options
+	token       *[sha256.Size]byte
+	tcp, socket *endpoint // as they will be; those of the server where nothing changes
+}
+
+// Prepare opens the listeners that options ask for and that are not open yet, without serving them. On an error nothing
+// is left open and the server goes on as it was.
+func (s *Server) Prepare(options Options) (_ *Change, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &Change{server: s, options: options, tcp: s.tcp, socket: s.socket}
+	defer func() {
+		if err != nil {
+			c.Discard()
+		}
+	}()
+	if options.Listen == "" {
+		c.tcp = nil
+	} else {
+		if c.token, err = readToken(options); err != nil {
+			return nil, err
+		}
+		if s.tcp == nil || options.Listen != s.options.Listen {
+			if c.tcp, err = s.openTCP(options.Listen); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if options.Socket == "" {
+		c.socket = nil
+	} else if s.socket == nil || filepath.Clean(options.Socket) != filepath.Clean(s.options.Socket) {
+		if c.socket, err = s.openSocket(options.Socket); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Discard closes what Prepare opened. After Commit it does nothing.
+func (c *Change) Discard() {
+	if c.tcp != nil && c.tcp != c.server.tcp {
+		c.tcp.listener.Close()
+	}
+	if c.socket != nil && c.socket != c.server.socket {
+		c.socket.listener.Close()
+	}
+}
+
+// Commit serves the new listeners and closes those that are gone. It does not wait for requests in flight: one of them
+// may be the very request for the change.
+func (c *Change) Commit() {
+	s := c.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options = c.options
+	s.token.Store(c.token)
+	for _, e := range []struct{ old, now *endpoint }{{s.tcp, c.tcp}, {s.socket, c.socket}} {
+		if e.old == e.now {
+			continue
+		}
+		if e.now != nil {
+			e.now.done.Go(e.now.serve)
+			s.log.Info("admin API", "address", e.now.listener.Addr())
+		}
+		if e.old != nil {
+			s.log.Info("admin API ends", "address", e.old.listener.Addr())
+			e.old.listener.Close()
+			s.retired.Go(e.old.close)
+		}
+	}
+	s.tcp, s.socket = c.tcp, c.socket
+	c.tcp, c.socket = nil, nil
+}
+
+// Address is the TCP address that is listened on; nil when there is none.
+func (s *Server) Address() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tcp == nil {
+		return nil
+	}
+	return s.tcp.listener.Addr()
+}
+
+// Close stops serving and waits for every goroutine; requests in flight have two seconds.
+func (s *Server) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range []*endpoint{s.tcp, s.socket} {
+		if e != nil {
+			s.retired.Go(e.close)
+		}
+	}
+	s.tcp, s.socket = nil, nil
+	s.retired.Wait()
+}

@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// isLoopback reports whether only this machine can reach the address.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// readToken returns the hash of the token that requests must carry; nil where only this machine can reach the address.
+func readToken(options Options) (*[sha256.Size]byte, error) {
+	if isLoopback(options.Listen) {
+		return nil, nil
+	}
+	if options.TokenFile == "" {
+		return nil, fmt.Errorf("listen for the admin API on %s: others can reach it, so token_file is needed", options.Listen)
+	}
+	text, err := os.ReadFile(options.TokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the admin token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return nil, fmt.Errorf("read the admin token: %s is empty", options.TokenFile)
+	}
+	hash := sha256.Sum256([]byte(token))
+	return &hash, nil
+}
+
+// requireToken lets requests through that carry the token, and those of health checks. Hashes are compared, so that the
+// time taken tells nothing of the token, not even its length.
+func (s *Server) requireToken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz", "/-/healthy", "/-/ready":
+			next.ServeHTTP(w, r)
+			return
+		}
+		got := sha256.Sum256([]byte(bearer(r)))
+		if want := s.token.Load(); want != nil && subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gtmd"`)
+			replyError(w, http.StatusUnauthorized, errors.New("a bearer token is needed: the content of the token_file"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// bearer returns the token of an Authorization header (RFC 6750 section 2.1).
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gtmd/admin"
+	"gtmd/config"
+	"gtmd/node"
+)
+
+func newExplain() *cobra.Command {
+	var daemon client
+	var q admin.Question
+	var file string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "explain NAME",
+		Short: "Say what a client gets for a name, and why",
+		Long: `Ask the code that serves what a client gets for a name, and say why: the request source that
+matched, the policy, each set and why it was taken or not, each address and why it is in or out.
+
+Without --config the running gtmd is asked. With --config a file is asked: nothing is known of
+health then, and every address that is probed counts as available.`,
+		Example: `  gtmd explain origin.gtm.example.com
+  gtmd explain origin.gtm.example.com --client 198.51.100.0/24 --type AAAA
+  gtmd explain origin.gtm.example.com --config new.toml`,
+		Args: arguments(1, "the name to explain"),
+		RunE: func(c *cobra.Command, args []string) error {
+			q.Name = args[0]
+			e, err := explain(c, &daemon, file, q)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), e)
+			}
+			return printExplanation(c.OutOrStdout(), &e)
+		},
+	}
+	daemon.add(c)
+	c.Flags().StringVarP(&file, "config", "c", "", "ask this configuration file instead of the running gtmd")
+	c.Flags().StringVar(&q.Client, "client", "", "the client: an address (the packet's source) or a prefix (a client subnet)")
+	c.Flags().StringVarP(&q.Type, "type", "t", "A", "question type")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func explain(c *cobra.Command, daemon *client, file string, q admin.Question) (admin.Explanation, error) {
+	if file != "" {
+		loaded, err := config.Load(file)
+		if err != nil {
+			return admin.Explanation{}, err
+		}
+		return node.Explain(loaded, q)
+	}
+	var e admin.Explanation
+	err := daemon.get(c.Context(), "/api/v1/explain", url.Values{"name": {q.Name}, "type": {q.Type}, "client": {q.Client}}, &e)
+	return e, err
+}
+
+// printExplanation writes an explanation for people, in the order in which the answer came about.
+func printExplanation(out io.Writer, e *admin.Explanation) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	how := "the packet's source"
+	if e.Subnet {
+		how = "client subnet " + e.Client
+	}
+	fmt.Fprintf(w, "%s %s for %s (%s)\n", e.Name, e.Type, e.Address, how)
+	fmt.Fprintf(w, "name\t%s", e.Found)
+	if e.Instance != "" {
+		fmt.Fprintf(w, " of instance %q", e.Instance)
+	}
+	fmt.Fprintln(w)
+	for _, line := range e.Lines {
+		fmt.Fprintf(w, "line\t%s\n", lineText(&line))
+	}
+	if e.Instance != "" && e.Policy == "" {
+		fmt.Fprintf(w, "policy\tnone matches this client\n")
+	}
+	if e.Policy != "" {
+		fmt.Fprintf(w, "policy\t%s", e.Policy)
+		if e.FellThrough != "" {
+			fmt.Fprintf(w, ", every set of it is down, so it falls through to %s", e.FellThrough)
+		}
+		fmt.Fprintf(w, "\nin force\t%s (%s)", e.InForce, e.Why)
+		if e.Since != nil {
+			fmt.Fprintf(w, " since %s", e.Since.Local().Format(time.DateTime))
+		}
+		fmt.Fprintln(w, until(e.Until))
+	}
+	for _, set := range e.Sets {
+		fmt.Fprintf(w, "set\t%s (balance %s): %s\n", set.Role, set.Balance, set.Verdict)
+		for _, a := range set.Members {
+			fmt.Fprintf(w, "\t  %s\n", memberText(&a))
+		}
+	}
+	if e.Choice != "" {
+		fmt.Fprintf(w, "choice\t%s\n", e.Choice)
+	}
+	fmt.Fprintf(w, "answer\t%s, TTL %d, client-subnet scope /%d\n", e.RCode, e.TTL, e.Scope)
+	for _, rr := range e.Answer {
+		fmt.Fprintf(w, "\t  %s\n", rr)
+	}
+	for _, rr := range e.Authority {
+		fmt.Fprintf(w, "\t  authority: %s\n", rr)
+	}
+	if !e.Health {
+		fmt.Fprintf(w, "note\tasked of a file: nothing is known of health, every probed address counts as available\n")
+	}
+	return w.Flush()
+}
+
+func lineText(line *admin.LineMatch) string {
+	text := fmt.Sprintf("%s matches by %s", line.Source, line.Prefix)
+	switch {
+	case line.Chosen:
+		return text + ": policy " + line.Policy
+	case line.Policy != "":
+		return text + ": policy " + line.Policy + ", but a more specific source counts"
+	default:
+		return text + ": no policy of this instance has it for this question"
+	}
+}
+
+func memberText(a *admin.AddressStatus) string {
+	var b strings.Builder
+	if a.Served {
+		b.WriteString("+ ")
+	} else {
+		b.WriteString("- ")
+	}
+	fmt.Fprintf(&b, "%s (%s): %s", a.Address, a.Pool, a.Standing)
+	if a.Since != nil {
+		fmt.Fprintf(&b, " for %s", ageOf(a.Since))
+	}
+	if text := reason(a); text != "" {
+		b.WriteString(": " + text)
+	}
+	if a.Remark != "" {
+		fmt.Fprintf(&b, " [%s]", a.Remark)
+	}
+	return b.String()
+}

@@ -1,0 +1,102 @@
+// Command gtmd is a self-hosted Global Traffic Manager: an authoritative DNS server that answers an access domain with
+// origins that pass health checks, chosen by where the client is.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes, for scripts.
+const (
+	exitOK          = 0
+	exitNegative    = 1 // a check failed, a start failed, or the answer is no
+	exitUsage       = 2
+	exitUnreachable = 3 // the daemon cannot be reached
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:]))
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitNegative
+	var failed *exitError
+	if errors.As(err, &failed) {
+		code = failed.code
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(os.Stderr, "gtmd: "+text)
+	}
+	if code == exitUsage {
+		fmt.Fprintln(os.Stderr, "See \"gtmd help\".")
+	}
+	return code
+}
+
+// exitError is an error with an exit code of its own. A nil err has been told already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gtmd",
+		Short: "A Global Traffic Manager: DNS that sends clients to healthy origins",
+		Long: `gtmd answers the access domain of a CDN (or of anything that resolves names) with the
+addresses of origins that pass health checks, chosen by where the client is, from primary
+and backup address pool sets.
+
+Exit codes: 0 ok; 1 a check or a start failed, or the answer is no; 2 wrong usage;
+3 the running gtmd cannot be reached.`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
+	root.AddCommand(newRun(), newCheck(), newStatus(), newExplain(), newSwitch(), newReload(), newDemo(), newVersion())
+	return root
+}
+
+// noArguments refuses arguments.
+func noArguments(c *cobra.Command, args []string) error { return usage(c, cobra.NoArgs(c, args)) }
+
+// arguments wants exactly n arguments, called so.
+func arguments(n int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			_, placeholders, _ := strings.Cut(c.Use, " ")
+			return &exitError{exitUsage, fmt.Errorf("want %s: %s %s", names, c.CommandPath(), placeholders)}
+		}
+		return nil
+	}
+}
+
+func usage(_ *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitUsage, err}
+}

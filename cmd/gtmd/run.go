@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"gtmd/config"
+	"gtmd/node"
+)
+
+const defaultConfig = "/etc/gtmd/gtmd.toml"
+
+func newRun() *cobra.Command {
+	var file string
+	var logs logFlags
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the server",
+		Long: `Run the server in the foreground until SIGTERM or SIGINT.
+
+SIGHUP loads the configuration again: a file with problems changes nothing, the old one
+serves on. SIGTERM stops listening, answers what is in flight, saves the state and ends.
+SIGUSR1 writes the state of everything to the log.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := logs.logger()
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), node.Options{
+				Name: file, Load: func() (*config.Config, error) { return config.Load(file) }, Logger: log, Version: version(),
+			}, nil)
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration file")
+	logs.add(c)
+	return c
+}
+
+// serve runs a node until a signal ends it. The function ready, when not nil, is called once queries are answered.
+func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
+	// A UDP worker that sleeps in the kernel keeps its processor for a moment: one more than there are workers lets
+	// everything else run meanwhile.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	// One channel for each signal: while a reload takes its time, no other signal of its kind or of another is lost.
+	hangups, dumps := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	signal.Notify(dumps, syscall.SIGUSR1)
+	defer signal.Stop(hangups)
+	defer signal.Stop(dumps)
+
+	n, err := node.Start(ctx, o)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		o.Logger.Info("stopped before queries were answered")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("gtmd does not start:\n%w", err)
+	}
+	notify(o.Logger, daemon.SdNotifyReady)
+	stopWatchdog := startWatchdog(ctx, n, o.Logger)
+	if ready != nil {
+		ready(n)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			notify(o.Logger, daemon.SdNotifyStopping)
+			stopWatchdog()
+			n.Close()
+			return nil
+		case <-hangups:
+			reload(ctx, n, o.Logger)
+		case <-dumps:
+			dump(n, o.Logger)
+		}
+	}
+}
+
+// reload reloads on SIGHUP; the node logs how it went.
+func reload(ctx context.Context, n *node.Node, log *slog.Logger) {
+	// systemd 253 and later wants to know when the reload began (sd_notify(3)); older ones ignore it.
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	notify(log, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+	status := "STATUS=serving"
+	if err := n.Reload(ctx); err != nil {
+		status = "STATUS=the last reload was refused, the old configuration serves on"
+	}
+	notify(log, daemon.SdNotifyReady+"\n"+status)
+}
+
+// dump logs what is in force and what is down.
+func dump(n *node.Node, log *slog.Logger) {
+	status := n.Status()
+	for _, in := range status.Instances {
+		for _, p := range in.Policies {
+			log.Info("in force", "instance", in.Name, "policy", p.Name, "family", p.Family, "set", p.InForce, "why", p.Why, "since", p.Since)
+		}
+	}
+	for _, p := range status.Pools {
+		for _, a := range p.Addresses {
+			log.Info("address", "pool", p.Name, "address", a.Address, "standing", a.Standing, "reason", a.Reason)
+		}
+	}
+}
+
+// notify tells systemd, when it started us (sd_notify(3)).
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("tell systemd", "error", err)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gtmd/admin"
+)
+
+func newStatus() *cobra.Command {
+	var daemon client
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status", Short: "Show what the running gtmd serves, and why", Args: noArguments,
+		Long: `Show what the running gtmd serves: for each policy the set in force and why, for each
+address whether it is available, since when, and the reason.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var status admin.Status
+			if err := daemon.get(c.Context(), "/api/v1/status", nil, &status); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), status)
+			}
+			return printStatus(c.OutOrStdout(), &status)
+		},
+	}
+	daemon.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// printStatus writes the status for people: first what is wrong, then everything.
+func printStatus(out io.Writer, s *admin.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "gtmd %s, %s, up %s, listening on %s\n", s.Version.Version, s.Ready, age(s.Started), join(s.Listen))
+	fmt.Fprintf(w, "configuration %s, hash %.12s, loaded %s ago\n", s.Config.File, s.Config.Hash, age(s.Config.Loaded))
+	if s.Config.Error != "" {
+		fmt.Fprintf(w, "\nThe last reload, %s ago, was REFUSED; the older configuration serves on:\n%s\n", age(*s.Config.Refused), indent(s.Config.Error))
+	}
+	for _, in := range s.Instances {
+		fmt.Fprintf(w, "\n%s  %s  TTL %d\n", in.Name, in.AccessDomain, in.TTL)
+		for _, p := range in.Policies {
+			fmt.Fprintf(w, "  %s (%s) %s: %s in force, %s, for %s%s\n", p.Name, strings.Join(p.Sources, ", "), p.Family, p.InForce, p.Why, age(p.Since), until(p.Until))
+			for _, set := range p.Sets {
+				fmt.Fprintf(w, "    %s\t%s\t%s\n", set.Role, strings.Join(set.Pools, ", "), set.Verdict)
+			}
+		}
+	}
+	fmt.Fprintf(w, "\nPOOL\tADDRESS\tSTATE\tFOR\tLAST PROBE\tREASON\n")
+	for _, p := range s.Pools {
+		for _, a := range p.Addresses {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, a.Address, a.Standing, ageOf(a.Since), probe(&a), reason(&a))
+		}
+	}
+	if len(s.Switches) > 0 {
+		fmt.Fprintf(w, "\nLAST SWITCHES\n")
+	}
+	for i, sw := range s.Switches {
+		if i == 5 {
+			break
+		}
+		fmt.Fprintf(w, "%s\t%s, %s %s\t%s -> %s\t%s\t%s\n", sw.Time.Local().Format(time.DateTime), sw.Instance, sw.Policy, sw.Family, sw.From, sw.To, sw.Why, sw.Reason)
+	}
+	return w.Flush()
+}
+
+// probe says how the last probe of an address went.
+func probe(a *admin.AddressStatus) string {
+	if a.LastProbe == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s ago, %.1f ms", age(*a.LastProbe), a.LastMilliseconds)
+}
+
+// reason says why an address is down, or what begins to go wrong with it.
+func reason(a *admin.AddressStatus) string {
+	switch {
+	case !a.Available:
+		return a.Reason
+	case a.LastError != "":
+		return fmt.Sprintf("%d bad in a row: %s", a.Bad, a.LastError)
+	default:
+		return a.Warning
+	}
+}
+
+// age is the time since t, short.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := max(time.Since(t), 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}
+
+func ageOf(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return age(*t)
+}
+
+func until(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return ", until " + t.Local().Format(time.DateTime)
+}
+
+func indent(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
+
+func join[T fmt.Stringer](all []T) string {
+	texts := make([]string, len(all))
+	for i, v := range all {
+		texts[i] = v.String()
+	}
+	return strings.Join(texts, ", ")
+}

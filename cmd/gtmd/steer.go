@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"gtmd/admin"
+)
+
+func newReload() *cobra.Command {
+	var daemon client
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "reload", Short: "Have the running gtmd load its configuration again",
+		Long: `Have the running gtmd load its configuration again, and wait until it is served. A file with
+problems changes nothing: they are listed here, the old one serves on, the exit code is 1.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var status admin.ConfigStatus
+			if err := daemon.post(c.Context(), "/api/v1/reload", nil, &status); err != nil {
+				if isUnreachable(err) {
+					return err
+				}
+				return fmt.Errorf("refused, the old configuration serves on:\n%w", err)
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), status)
+			}
+			for _, w := range status.Warnings {
+				fmt.Fprintln(c.ErrOrStderr(), "warning: "+w)
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s is served (hash %.12s, generation %d)\n", status.File, status.Hash, status.Generation)
+			return err
+		},
+	}
+	daemon.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func newSwitch() *cobra.Command {
+	var daemon client
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "switch INSTANCE POLICY SET", Short: "Put a set of a policy in force now",
+		Long: `Put a set (primary, backup, backup 2, ...) of a policy in force now. It stays until its
+availability, or you, move it again: this is how a policy with failback = "manual" returns to
+its primary, and how one that waits for failback_delay returns at once.`,
+		Example: "  gtmd switch cdn-origin Global primary",
+		Args:    arguments(3, "an instance, a policy and a set"),
+		RunE: func(c *cobra.Command, args []string) error {
+			request := admin.SwitchRequest{Instance: args[0], Policy: args[1], Set: args[2]}
+			if err := daemon.post(c.Context(), "/api/v1/switch", request, &request); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), request)
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s, %s: the %s set is in force\n", args[0], args[1], args[2])
+			return err
+		},
+	}
+	daemon.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}

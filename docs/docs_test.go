@@ -1,0 +1,76 @@
+// Package docs has no code: its test loads what the pages show.
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gtmd/config"
+	"gtmd/node"
+)
+
+var (
+	block = regexp.MustCompile("(?s)```toml\n(.*?)```")
+	link  = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+)
+
+// pages are the documents for people, from the root of the project.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"../*.md", "*.md", "adr/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
+// TestExamples loads the TOML blocks of every page, joined, as one configuration.
+func TestExamples(t *testing.T) {
+	loaded := 0
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var whole strings.Builder
+		for _, found := range block.FindAllStringSubmatch(string(text), -1) {
+			whole.WriteString(found[1])
+		}
+		if whole.Len() == 0 {
+			continue
+		}
+		loaded++
+		_, err = node.Check(func() (*config.Config, error) {
+			return config.LoadText(filepath.Join("..", "deploy", "example.toml"), []byte(whole.String()))
+		})
+		if err != nil {
+			t.Errorf("the TOML of %s does not load:\n%v", page, err)
+		}
+	}
+	if loaded < 2 {
+		t.Errorf("%d pages have TOML, want the README and the CDN guide at least", loaded)
+	}
+}
+
+// TestLinks follows every link to a file.
+func TestLinks(t *testing.T) {
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range link.FindAllStringSubmatch(string(text), -1) {
+			target := filepath.Join(filepath.Dir(page), found[1])
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, found[1])
+			}
+		}
+	}
+}

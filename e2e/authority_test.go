@@ -1,0 +1,80 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// authority is a small authoritative server for everything outside gtmd: the zone of the business domain and that of the
+// CDN. It plays the root and all below.
+type authority struct {
+	records []dns.RR
+}
+
+// startAuthority serves the records of a zone text, with full names, over UDP and TCP until the test ends.
+func startAuthority(t *testing.T, address, zone string) {
+	t.Helper()
+	a := &authority{}
+	p := dns.NewZoneParser(strings.NewReader(zone), ".", "")
+	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+		a.records = append(a.records, rr)
+	}
+	if err := p.Err(); err != nil {
+		t.Fatalf("read the zone of the authority: %v", err)
+	}
+	udp, err := net.ListenPacket("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*dns.Server{{PacketConn: udp, Handler: a}, {Listener: tcp, Handler: a}} {
+		ready := make(chan struct{})
+		s.NotifyStartedFunc = func() { close(ready) }
+		done := make(chan struct{})
+		go serveAuthority(s, done)
+		<-ready
+		t.Cleanup(func() {
+			s.Shutdown()
+			<-done
+		})
+	}
+}
+
+// serveAuthority serves until Shutdown, which the cleanup of startAuthority calls.
+func serveAuthority(s *dns.Server, done chan<- struct{}) {
+	defer close(done)
+	s.ActivateAndServe()
+}
+
+// ServeDNS implements dns.Handler.
+func (a *authority) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	m := new(dns.Msg).SetReply(q)
+	m.Authoritative = true
+	name, exists := q.Question[0].Name, false
+	for _, rr := range a.records {
+		h := rr.Header()
+		exists = exists || dns.IsSubDomain(name, h.Name)
+		if strings.EqualFold(h.Name, name) && (h.Rrtype == q.Question[0].Qtype || h.Rrtype == dns.TypeCNAME) {
+			m.Answer = append(m.Answer, rr)
+		}
+	}
+	if len(m.Answer) == 0 {
+		if !exists {
+			m.Rcode = dns.RcodeNameError
+		}
+		soa, err := dns.NewRR(". 1 IN SOA ns. hostmaster. 1 1 1 1 1")
+		if err != nil {
+			m.Rcode = dns.RcodeServerFailure
+		}
+		m.Ns = append(m.Ns, soa)
+	}
+	w.WriteMsg(m)
+}

@@ -1,0 +1,162 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"gtmd/admin"
+	"gtmd/config"
+	"gtmd/healthcheck"
+	"gtmd/policy"
+)
+
+// Ready says why queries are not answered; nil: they are.
+func (n *Node) Ready() error {
+	if why := n.phase.Load(); why != nil {
+		return errors.New(*why)
+	}
+	return nil
+}
+
+// Status is the state of everything.
+func (n *Node) Status() admin.Status {
+	w := n.world.Load()
+	status := admin.Status{
+		Version: n.options.Version, Started: n.started, Ready: "ready", Listen: append([]netip.AddrPort{}, n.Addresses()...),
+		Config: admin.ConfigStatus{
+			File: n.options.Name, Hash: w.config.Hash, Loaded: w.loaded, Generation: w.view.Generation,
+			Warnings: warnings(w.config),
+		},
+		Instances: w.instanceStatus(), Pools: w.poolStatus(n.health()), Switches: n.history.latest(),
+	}
+	if err := n.Ready(); err != nil {
+		status.Ready = err.Error()
+	}
+	if refused := n.lastReload.Load(); refused != nil {
+		status.Config.Error, status.Config.Refused = refused.err.Error(), &refused.at
+	}
+	return status
+}
+
+// health is the present knowledge of the targets: fresher than that of the world, which knows the verdicts decided on.
+func (n *Node) health() *healthcheck.Status { return n.engine.Status() }
+
+func warnings(c *config.Config) []string {
+	var all []string
+	for _, w := range c.Warnings {
+		all = append(all, w.String())
+	}
+	return all
+}
+
+func (w *world) instanceStatus() []admin.InstanceStatus {
+	all := make([]admin.InstanceStatus, len(w.instances))
+	for i, in := range w.instances {
+		o := w.config.File.Instances[i]
+		all[i] = admin.InstanceStatus{Name: in.Name, AccessDomain: in.AccessDomain, BusinessDomains: o.BusinessDomains, TTL: in.TTL}
+	}
+	for _, s := range w.slots {
+		access := w.instances[s.Instance].Policies[s.Policy]
+		d := w.decision(s)
+		all[s.Instance].Policies = append(all[s.Instance].Policies, admin.PolicyStatus{
+			Name: access.Name, Sources: access.Sources, Family: d.Policy.Family.String(),
+			InForce: roleOf(d), Why: string(d.Why), Since: d.Memory.Since, Until: moment(d.Until), Sets: w.setStatus(d, nil),
+		})
+	}
+	return all
+}
+
+// setStatus is the state of the sets of a decision. With health, their addresses are listed too.
+func (w *world) setStatus(d *policy.Decision, health *healthcheck.Status) []admin.SetStatus {
+	all := make([]admin.SetStatus, len(d.Policy.Sets))
+	for i := range d.Policy.Sets {
+		set, state := &d.Policy.Sets[i], d.Sets[i]
+		s := admin.SetStatus{
+			Role: set.Role, InForce: i == d.Set, Available: state.Available, Since: moment(state.Since), Balance: string(set.Balance),
+			UpAddresses: state.Count, Addresses: state.Candidates, Need: state.Need, Verdict: verdict(d, i),
+		}
+		served := map[policy.Ref]bool{}
+		if i == d.Set {
+			for _, ref := range d.Serve {
+				served[ref] = true
+			}
+		}
+		index := 0
+		for m, member := range set.Members {
+			s.Pools = append(s.Pools, member.Pool.Name)
+			for a := range member.Pool.Addresses {
+				if health != nil {
+					status := addressStatus(&member.Pool.Addresses[a], state.Standings[index], health)
+					status.Pool, status.Served = member.Pool.Name, served[policy.Ref{Member: m, Address: a}]
+					s.Members = append(s.Members, status)
+				}
+				index++
+			}
+		}
+		all[i] = s
+	}
+	return all
+}
+
+// verdict says, for people, why set i is in force or is not.
+func verdict(d *policy.Decision, i int) string {
+	state := d.Sets[i]
+	count := fmt.Sprintf("%d of %d addresses available, %d needed", state.Count, state.Candidates, state.Need)
+	switch {
+	case i == d.Set:
+		return fmt.Sprintf("in force (%s): %s", d.Why, count)
+	case d.Why == policy.Pinned:
+		return "not in force, the policy is pinned: " + count
+	case !state.Available:
+		return "not available: " + count
+	case d.Why == policy.Waiting && i < d.Set:
+		return fmt.Sprintf("available since %s, takes over at %s: %s", clock(state.Since), clock(state.Since.Add(d.Policy.FailbackDelay)), count)
+	case d.Why == policy.Held && i < d.Set:
+		return "available, waits for gtmd switch because failback is manual: " + count
+	default:
+		return "stands by: " + count
+	}
+}
+
+func (w *world) poolStatus(health *healthcheck.Status) []admin.PoolStatus {
+	all := make([]admin.PoolStatus, len(w.pools))
+	for i, p := range w.pools {
+		all[i] = admin.PoolStatus{Name: p.Name, Type: string(p.Type), HealthCheck: w.checks[p.Name], Addresses: []admin.AddressStatus{}}
+		for a := range p.Addresses {
+			address := &p.Addresses[a]
+			all[i].Addresses = append(all[i].Addresses, addressStatus(address, policy.StandingOf(address, healthOf(health)), health))
+		}
+	}
+	return all
+}
+
+// addressStatus joins what the policy and what the health check know of an address.
+func addressStatus(a *policy.Address, standing policy.Standing, health *healthcheck.Status) admin.AddressStatus {
+	s := admin.AddressStatus{
+		Address: a.Name, Remark: a.Remark, Mode: string(a.Mode), Weight: a.Weight,
+		Available: standing.Available(), Standing: string(standing),
+	}
+	t, known := health.Targets[a.Target]
+	if !known {
+		return s
+	}
+	s.Since, s.Reason, s.Good, s.Bad = moment(t.Since), t.Reason, t.Good, t.Bad
+	s.LastProbe, s.LastError = moment(t.LastProbe), t.LastError
+	s.LastMilliseconds = float64(t.LastDuration.Microseconds()) / 1000
+	s.Warning, s.CertificateExpires = t.Report.Warning, moment(t.Report.CertificateExpires)
+	return s
+}
+
+// moment is nil for the zero time, so that JSON leaves it out.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.Round(0) // without the monotonic clock
+	return &t
+}
+
+// clock writes a time for people.
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

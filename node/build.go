@@ -1,0 +1,204 @@
+package node
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"gtmd/config"
+	"gtmd/geo"
+	"gtmd/healthcheck"
+	"gtmd/policy"
+	"gtmd/server/view"
+)
+
+// plan is a configuration compiled to what serving needs, before anything is known of health. Immutable.
+type plan struct {
+	config    *config.Config
+	geo       *geo.Map
+	zones     []view.Zone
+	pools     []*policy.Pool
+	instances []*policy.Instance
+	sources   [][][]geo.Selector // by instance and policy
+	targets   []healthcheck.Target
+	checks    map[string]string // pool -> name of its health check
+	users     map[string][]slot // target ID -> the decisions that it takes part in
+	slots     []slot            // every decision, in order
+	files     string            // fingerprint of the files when they were read; empty for a plan that is not served
+}
+
+// slot names a decision: those of instances that decide together stand under IPv4 alone.
+type slot = view.Slot
+
+// compile does everything that can go wrong in a configuration short of opening sockets. The error has every problem.
+func compile(c *config.Config, prober *healthcheck.Prober) (*plan, error) {
+	p := &plan{config: c, checks: map[string]string{}, users: map[string][]slot{}}
+	var err error
+	if p.geo, err = geo.Compile(c.File.Geo.Lines); err != nil {
+		return nil, fmt.Errorf("compile the custom lines: %w", err)
+	}
+	for _, z := range c.Zones {
+		p.zones = append(p.zones, compileZone(z))
+	}
+	pools, err := p.compilePools(prober)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range c.File.Instances {
+		if err := p.compileInstance(o, pools); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// compileZone puts the apex records of a zone before those of its file.
+func compileZone(z config.Zone) view.Zone {
+	header := func(qtype uint16) dns.RR_Header {
+		return dns.RR_Header{Name: z.Name, Rrtype: qtype, Class: dns.ClassINET, Ttl: uint32(z.TTL)}
+	}
+	records := []dns.RR{&dns.SOA{
+		Hdr: header(dns.TypeSOA), Ns: z.Nameservers[0], Mbox: z.Mbox, Serial: z.Serial,
+		Refresh: 3600, Retry: 600, Expire: 604800, Minttl: uint32(z.NegativeTTL),
+	}}
+	for _, ns := range z.Nameservers {
+		records = append(records, &dns.NS{Hdr: header(dns.TypeNS), Ns: ns})
+	}
+	return view.Zone{Name: z.Name, Records: append(records, z.Records...)}
+}
+
+// compilePools compiles health checks and pools, and lists the targets. Its error is config.Problems: files that health
+// checks name cannot be used.
+func (p *plan) compilePools(prober *healthcheck.Prober) (map[string]*policy.Pool, error) {
+	checks := map[string]*healthcheck.Check{}
+	var problems config.Problems
+	for i, o := range p.config.File.HealthChecks {
+		check, err := prober.Compile(o)
+		if err != nil {
+			message := strings.ReplaceAll(err.Error(), "\n", "; ")
+			problems = append(problems, p.config.Problem(fmt.Sprintf("health_check[%d]", i), message))
+		}
+		checks[o.Name] = check
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	pools, known := map[string]*policy.Pool{}, map[string]bool{}
+	for _, o := range p.config.Pools {
+		var target func(netip.Addr) string
+		if check := checks[o.HealthCheck]; check != nil {
+			p.checks[o.Name] = o.HealthCheck
+			host := p.config.CheckHost(o.Name)
+			target = func(address netip.Addr) string {
+				t := check.Target(address, host)
+				if !known[t.ID] {
+					known[t.ID] = true
+					p.targets = append(p.targets, t)
+				}
+				return t.ID
+			}
+		}
+		pools[o.Name] = policy.NewPool(o.PoolOptions, target)
+		p.pools = append(p.pools, pools[o.Name])
+	}
+	return pools, nil
+}
+
+func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*policy.Pool) error {
+	in := policy.NewInstance(o, pools)
+	sources := make([][]geo.Selector, len(in.Policies))
+	for i, access := range in.Policies {
+		for _, text := range access.Sources {
+			selector, err := geo.ParseSelector(text, p.config.File.Geo.Lines)
+			if err != nil {
+				return fmt.Errorf("instance %q, policy %q: %w", in.Name, access.Name, err)
+			}
+			sources[i] = append(sources[i], selector)
+		}
+		for f, decided := range access.Decided {
+			if decided == nil || in.Together && policy.Family(f) != policy.IPv4 {
+				continue
+			}
+			s := slot{Instance: len(p.instances), Policy: i, Family: policy.Family(f)}
+			p.slots = append(p.slots, s)
+			p.use(decided, s)
+		}
+	}
+	p.instances, p.sources = append(p.instances, in), append(p.sources, sources)
+	return nil
+}
+
+// use notes that a decision depends on the targets of its policy.
+func (p *plan) use(decided *policy.Policy, s slot) {
+	for _, set := range decided.Sets {
+		for _, member := range set.Members {
+			for _, a := range member.Pool.Addresses {
+				if users := p.users[a.Target]; a.Target != "" && (len(users) == 0 || users[len(users)-1] != s) {
+					p.users[a.Target] = append(users, s)
+				}
+			}
+		}
+	}
+}
+
+// policyOf is the policy that a slot decides.
+func (p *plan) policyOf(s slot) *policy.Policy {
+	return p.instances[s.Instance].Policies[s.Policy].Decided[s.Family]
+}
+
+// viewInstances joins the instances with decisions, which are by instance, policy and family.
+func (p *plan) viewInstances(decisions []decisions) []view.Instance {
+	instances := make([]view.Instance, len(p.instances))
+	for i, in := range p.instances {
+		instances[i] = view.Instance{Instance: in, Sources: p.sources[i], Decisions: decisions[i]}
+	}
+	return instances
+}
+
+// decisions of one instance, by policy and family.
+type decisions [][2]*policy.Decision
+
+// undecided makes room for the decisions of every instance.
+func (p *plan) undecided() []decisions {
+	all := make([]decisions, len(p.instances))
+	for i, in := range p.instances {
+		all[i] = make(decisions, len(in.Policies))
+	}
+	return all
+}
+
+// put returns the decisions of one instance with one of them replaced; the old ones stay as they are.
+func (d decisions) put(s slot, decision *policy.Decision) decisions {
+	next := slices.Clone(d)
+	next[s.Policy][s.Family] = decision
+	if decision.Policy.Family == policy.FamilyBoth {
+		next[s.Policy][policy.IPv6] = decision
+	}
+	return next
+}
+
+// packed lists the slots of the view that a changed decision changes: its own, for both families when they are decided
+// together, and those of policies that fall through to it.
+func (p *plan) packed(s slot) []slot {
+	in := p.instances[s.Instance]
+	families := []policy.Family{s.Family}
+	if in.Together {
+		families = []policy.Family{policy.IPv4, policy.IPv6}
+	}
+	var changed []slot
+	for _, f := range families {
+		changed = append(changed, slot{Instance: s.Instance, Policy: s.Policy, Family: f})
+		if in.Global(f) != s.Policy {
+			continue
+		}
+		for i, access := range in.Policies {
+			if access.FallThrough && i != s.Policy && access.Decided[f] != nil {
+				changed = append(changed, slot{Instance: s.Instance, Policy: i, Family: f})
+			}
+		}
+	}
+	return changed
+}

@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+	"time"
+)
+
+// request is something that only the controller may do; it answers on done.
+type request struct {
+	work func() error
+	done chan error
+}
+
+// ask has the controller do some work and waits for it. When ctx ends before the controller has taken the request, or the
+// node stops, the work is never done; once taken it is done to its end, so the error always tells what became of it.
+func (n *Node) ask(ctx context.Context, work func() error) error {
+	r := request{work: work, done: make(chan error, 1)}
+	select {
+	case n.requests <- r:
+		return <-r.done
+	case <-n.stopped:
+		return errStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// runController is the only writer of the world: each case makes the next world and publishes it, or leaves all as it is.
+// It reads no file and waits for no network.
+func (n *Node) runController(ctx context.Context) {
+	for {
+		deadline := n.timer()
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-n.requests:
+			r.done <- r.work()
+		case <-n.engine.Changed():
+			n.step()
+		case <-deadline:
+			n.step()
+		}
+	}
+}
+
+// timer fires when a decision changes by itself; nil when none does.
+func (n *Node) timer() <-chan time.Time {
+	until := n.world.Load().until()
+	if until.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(until))
+}
+
+// step takes up the present health and time.
+func (n *Node) step() {
+	w, now := n.world.Load(), time.Now()
+	next := w.next(n.engine.Status(), n.stats.Counter, now)
+	if next.view == w.view {
+		n.advance(w, next, now)
+	} else if err := n.swap(w, next, now); err != nil {
+		n.log.Error("publish the answers", "error", err)
+		return
+	}
+	n.touch()
+}
+
+// swap publishes the answers of a world and goes on from it. On an error everything is as it was.
+func (n *Node) swap(w, next *world, now time.Time) error {
+	if err := n.dns.Swap(next.view); err != nil {
+		return err
+	}
+	n.advance(w, next, now)
+	return nil
+}
+
+// advance makes next the present world and tells what it changed.
+func (n *Node) advance(w, next *world, now time.Time) {
+	n.world.Store(next)
+	n.announce(w.memory, next, now)
+	n.countTurns(w, next)
+}

@@ -1,0 +1,125 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gtmd/admin"
+	"gtmd/healthcheck"
+	"gtmd/policy"
+)
+
+// history remembers the latest switches. Safe for concurrent use.
+type history struct {
+	mu       sync.Mutex // guards switches
+	switches []admin.Switch
+}
+
+// historyLen is how many switches are remembered.
+const historyLen = 1000
+
+// restore takes up the switches of a saved state, the latest first.
+func (h *history) restore(saved []admin.Switch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.switches = slices.Clone(saved[:min(len(saved), historyLen)])
+}
+
+func (h *history) add(s admin.Switch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.switches = slices.Insert(h.switches, 0, s)
+	h.switches = h.switches[:min(len(h.switches), historyLen)]
+}
+
+// latest returns the switches, the latest first; never nil.
+func (h *history) latest() []admin.Switch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]admin.Switch{}, h.switches...)
+}
+
+// announce logs, counts and remembers the switches that led from what was in force before to w.
+func (n *Node) announce(before map[policyKey]policy.Memory, w *world, now time.Time) {
+	for _, s := range w.switches(before, now) {
+		n.log.Warn("switch", "instance", s.Instance, "policy", s.Policy, "family", s.Family,
+			"from", s.From, "to", s.To, "why", s.Why, "reason", s.Reason)
+		n.history.add(s)
+		n.metrics.switched(s)
+	}
+}
+
+// countTurns counts the verdicts that have turned from one world to the next.
+func (n *Node) countTurns(w, next *world) {
+	for id, t := range next.status.Targets {
+		if before, known := w.status.Targets[id]; known && before.Verdict != t.Verdict && t.Verdict != healthcheck.Unknown {
+			n.metrics.turned(id, t.Verdict)
+		}
+	}
+}
+
+// switches lists the policies of w that answer from another set than before: one of another role and with other pools. A
+// set whose pools were changed, or that was moved in the order, is still the same set. Policies without a before are
+// no switch.
+func (w *world) switches(before map[policyKey]policy.Memory, now time.Time) []admin.Switch {
+	var all []admin.Switch
+	for _, s := range w.slots {
+		k, d := w.key(s), w.decision(s)
+		old, known := before[k]
+		if !known || old.Set == d.Memory.Set || old.Role == d.Memory.Role {
+			continue
+		}
+		all = append(all, admin.Switch{
+			Time: now.Round(0), Instance: k.instance, Policy: k.policy, Family: k.family.String(),
+			From: roleText(old.Role), To: roleOf(d), Why: string(d.Why), Reason: w.failing(d, old.Set),
+		})
+	}
+	return all
+}
+
+// roleOf is the role of the set in force; "none" when nothing is served.
+func roleOf(d *policy.Decision) string { return roleText(d.Memory.Role) }
+
+func roleText(role string) string {
+	if role == "" {
+		return noSet
+	}
+	return role
+}
+
+// noSet stands where the role of a set would, when nothing is served.
+const noSet = "none"
+
+// failing names what is down in the set with this ID, with reasons; empty when nothing is.
+func (w *world) failing(d *policy.Decision, id string) string {
+	const most = 5
+	var failing []string
+	for i := range d.Policy.Sets {
+		if d.Policy.SetID(i) != id {
+			continue
+		}
+		for m, a := range addresses(&d.Policy.Sets[i]) {
+			if d.Sets[i].Standings[m] == policy.StandsDown {
+				failing = append(failing, fmt.Sprintf("%s: %s", a.Name, w.status.Targets[a.Target].Reason))
+			}
+		}
+	}
+	if more := len(failing) - most; more > 0 {
+		failing = append(failing[:most], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(failing, "; ")
+}
+
+// addresses lists the addresses of a set in the order of SetState.Standings.
+func addresses(set *policy.Set) []*policy.Address {
+	var all []*policy.Address
+	for _, m := range set.Members {
+		for a := range m.Pool.Addresses {
+			all = append(all, &m.Pool.Addresses[a])
+		}
+	}
+	return all
+}

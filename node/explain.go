@@ -1,0 +1,195 @@
+package node
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"gtmd/admin"
+	"gtmd/config"
+	"gtmd/healthcheck"
+	"gtmd/policy"
+	"gtmd/server/view"
+)
+
+// Explain asks the code that serves what a client gets, and says why.
+func (n *Node) Explain(q admin.Question) (admin.Explanation, error) {
+	e, err := n.world.Load().explain(q, n.health())
+	e.Health = true
+	return e, err
+}
+
+// Explain answers from a configuration that is not running: nothing is known of health, so every address that is probed
+// counts as available.
+func Explain(c *config.Config, q admin.Question) (admin.Explanation, error) {
+	w, err := offline(c)
+	if err != nil {
+		return admin.Explanation{}, err
+	}
+	e, err := w.explain(q, w.status)
+	e.Since = nil // Nothing holds since any time: it is not running.
+	for i := range e.Sets {
+		e.Sets[i].Since = nil
+	}
+	return e, err
+}
+
+func (w *world) explain(q admin.Question, health *healthcheck.Status) (admin.Explanation, error) {
+	question, err := parseQuestion(&q)
+	if err != nil {
+		return admin.Explanation{}, err
+	}
+	found, err := w.view.Explain(question)
+	if err != nil {
+		return admin.Explanation{}, err
+	}
+	e := admin.Explanation{
+		Question: q, Address: found.Client, Subnet: question.Subnet.IsValid() && question.Subnet.Bits() > 0, Found: found.Found,
+		RCode: dns.RcodeToString[found.Reply.Rcode], Scope: found.Scope, Generation: w.view.Generation,
+		Answer: texts(found.Reply.Answer), Authority: texts(found.Reply.Ns),
+	}
+	if records := slices.Concat(found.Reply.Answer, found.Reply.Ns); len(records) > 0 {
+		e.TTL = records[0].Header().Ttl
+	}
+	if found.Instance != nil {
+		e.Instance = found.Instance.Name
+		e.Lines = w.lines(found, question.Type)
+	}
+	if found.Block != nil {
+		w.explainDecision(&e, found, health)
+	}
+	return e, nil
+}
+
+// explainDecision adds why the policy answers what it answers.
+func (w *world) explainDecision(e *admin.Explanation, found *view.Explanation, health *healthcheck.Status) {
+	d := found.Block.Decision
+	e.Policy = found.Instance.Policies[found.Policy].Name
+	if found.Block.Answering != found.Policy {
+		e.FellThrough = found.Instance.Policies[found.Block.Answering].Name
+	}
+	e.InForce, e.Why, e.Since, e.Until = roleOf(d), string(d.Why), moment(d.Memory.Since), moment(d.Until)
+	e.Sets = w.setStatus(d, health)
+	e.Choice = choice(found.Block.Answer)
+}
+
+// parseQuestion checks a question and fills in what it leaves out.
+func parseQuestion(q *admin.Question) (view.Question, error) {
+	var out view.Question
+	if q.Name == "" {
+		return out, fmt.Errorf("the name to explain is missing")
+	}
+	if _, ok := dns.IsDomainName(q.Name); !ok {
+		return out, fmt.Errorf("%q is no domain name", q.Name)
+	}
+	q.Name = dns.Fqdn(q.Name)
+	if q.Type == "" {
+		q.Type = "A"
+	}
+	q.Type = strings.ToUpper(q.Type)
+	qtype, known := dns.StringToType[q.Type]
+	if !known {
+		return out, fmt.Errorf("%q is no record type: want one such as A, AAAA, CNAME or TXT", q.Type)
+	}
+	out.Name, out.Type = q.Name, qtype
+	out.Source = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if q.Client == "" {
+		q.Client = out.Source.String()
+		return out, nil
+	}
+	if prefix, err := netip.ParsePrefix(q.Client); err == nil {
+		out.Subnet = prefix.Masked()
+		return out, nil
+	}
+	source, err := netip.ParseAddr(q.Client)
+	if err != nil {
+		return out, fmt.Errorf("%q is no client: write an address (the packet's source) or a prefix such as 192.0.2.0/24 (a client subnet)", q.Client)
+	}
+	out.Source = source.Unmap().WithZone("")
+	return out, nil
+}
+
+func texts(rrs []dns.RR) []string {
+	all := make([]string, len(rrs))
+	for i, rr := range rrs {
+		all[i] = strings.ReplaceAll(rr.String(), "\t", " ")
+	}
+	return all
+}
+
+// lines lists the request sources that match the client with the policies that have them.
+// The first with a policy is the one that counts: it is the policy that the plan found.
+func (w *world) lines(found *view.Explanation, qtype uint16) []admin.LineMatch {
+	family := policy.IPv4
+	if qtype == dns.TypeAAAA {
+		family = policy.IPv6
+	}
+	sources := w.sources[slices.Index(w.instances, found.Instance)]
+	var all []admin.LineMatch
+	chosen := false
+	for _, m := range found.Matches {
+		line := admin.LineMatch{Source: m.Selector.String(), Prefix: m.Prefix}
+		for i, access := range found.Instance.Policies {
+			if access.Decided[family] != nil && slices.Contains(sources[i], m.Selector) {
+				line.Policy, line.Chosen = access.Name, i == found.Policy && !chosen
+				chosen = chosen || line.Chosen
+				break
+			}
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// choice says in words how one query's answer is chosen.
+func choice(a policy.Answer) string {
+	if len(a.Groups) == 0 {
+		return "nothing is answered"
+	}
+	total := uint64(0)
+	for _, g := range a.Groups {
+		total += g.Weight
+	}
+	var parts []string
+	for _, g := range a.Groups {
+		text := groupChoice(g)
+		if len(a.Groups) > 1 {
+			text = fmt.Sprintf("%s of the queries: %s", share(g.Weight, total), text)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func groupChoice(g policy.Group) string {
+	total := uint64(0)
+	for _, r := range g.Records {
+		total += r.Weight
+	}
+	var shares []string
+	for _, r := range g.Records {
+		shares = append(shares, fmt.Sprintf("%s %s", r.Address.Name, share(r.Weight, total)))
+	}
+	switch {
+	case len(g.Records) == 1:
+		return g.Records[0].Address.Name
+	case g.Balance == policy.BalanceWeight:
+		return "one by weight: " + strings.Join(shares, ", ")
+	case g.Balance == policy.BalanceSticky:
+		return "one by the client's network: " + strings.Join(shares, ", ")
+	case g.MaxAnswers > 0 && g.MaxAnswers < len(g.Records):
+		return fmt.Sprintf("%d of %d addresses, another start each time", g.MaxAnswers, len(g.Records))
+	default:
+		return fmt.Sprintf("all %d addresses, another order each time", len(g.Records))
+	}
+}
+
+func share(part, total uint64) string {
+	if total == 0 {
+		return "0%"
+	}
+	return fmt.Sprintf("%.4g%%", 100*float64(part)/float64(total))
+}

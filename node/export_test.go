@@ -1,0 +1,9 @@
+package node
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Gatherer gives the metrics of a node.
+func (n *Node) Gatherer() prometheus.Gatherer { return n.registry }
+
+// StateFile is the name of the saved state.
+const StateFile = stateFile

@@ -1,0 +1,219 @@
+// Package node is one running process: it loads a configuration, probes, decides, and keeps the DNS server supplied with
+// views. Several nodes can run in one test.
+//
+// All change passes through one goroutine, the controller (control.go). It holds the world (world.go), an immutable
+// snapshot of configuration, health, decisions and answers; each event makes the next world, which is published with
+// one pointer. What a configuration means is compiled in build.go, and comes in through reload.go; state.go keeps what
+// outlives a restart; backend.go shows it all to the admin API.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gtmd/admin"
+	"gtmd/config"
+	"gtmd/healthcheck"
+	"gtmd/server"
+)
+
+// Options say what a node runs.
+type Options struct {
+	// Name is what the configuration is called in logs and in the API.
+	Name string
+	// Load loads the configuration, at start and at every reload. It is called by one goroutine at a time.
+	Load func() (*config.Config, error)
+	// Logger receives what operators should know. Not nil.
+	Logger *slog.Logger
+	// Version says which program runs.
+	Version admin.Version
+}
+
+// Node is a running process. Its methods may be called from any goroutine.
+type Node struct {
+	options Options
+	log     *slog.Logger
+	started time.Time
+
+	registry *prometheus.Registry
+	metrics  *metrics
+	stats    *server.Stats
+	prober   *healthcheck.Prober
+	engine   *healthcheck.Engine
+	dns      *server.Server
+	admin    *admin.Server
+
+	world      atomic.Pointer[world]
+	lastReload atomic.Pointer[refusal] // nil: the last reload was good
+	phase      atomic.Pointer[string]  // why queries are not answered; nil: they are
+	history    history
+
+	loading    chan struct{} // holds a token while a configuration is loaded
+	requests   chan request
+	stopped    chan struct{} // closed when the controller takes no more requests
+	unsaved    chan struct{} // holds a token when the state has changed
+	saveFailed bool          // of the saver
+
+	closing sync.Once
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+var errStopping = errors.New("gtmd is stopping")
+
+// Start loads the configuration, takes up the saved state, begins to probe, and returns when queries are answered: at
+// once with saved verdicts, else after the first round of probes or the configured wait, whichever comes first. On an
+// error, or when ctx ends before that, nothing is left running.
+func Start(ctx context.Context, o Options) (_ *Node, err error) {
+	stats := server.NewStats()
+	n := &Node{
+		options: o, log: o.Logger, started: time.Now(), registry: prometheus.NewRegistry(), stats: stats,
+		prober: healthcheck.NewProber(), dns: server.New(o.Logger, stats),
+		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}), unsaved: make(chan struct{}, 1),
+	}
+	n.setPhase("starting")
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+	undo = append(undo, func() { n.prober.Close() })
+
+	p, err := n.load()
+	if err != nil {
+		return nil, err
+	}
+	if n.metrics, err = newMetrics(n); err != nil {
+		return nil, fmt.Errorf("register the metrics: %w", err)
+	}
+	if n.admin, err = admin.New(n, n.registry, n.log); err != nil {
+		return nil, err
+	}
+	// Both servers are bound before anything is probed and before the state is touched: a second gtmd ends here,
+	// without a trace.
+	change, err := n.prepare(p.config)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, change.discard)
+
+	saved := readState(p.config.File.State.Dir, n.log)
+	n.history.restore(saved.Switches)
+	n.engine, err = healthcheck.NewEngine(healthcheck.EngineOptions{Logger: n.log, Registerer: n.registry, Saved: saved.Targets})
+	if err != nil {
+		return nil, fmt.Errorf("start the health checks: %w", err)
+	}
+	undo = append(undo, n.engine.Close)
+	n.engine.Set(p.targets)
+	w, err := first(p, n.engine.Status(), saved.memory(), 1, n.stats.Counter, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	n.world.Store(w)
+	change.admin.Commit()
+	undo = append(undo, n.admin.Close)
+	if w.isBlank() {
+		if err := n.firstRound(ctx, p.config.File.State.StartupWait); err != nil {
+			return nil, err
+		}
+		if w, err = first(p, n.engine.Status(), saved.memory(), 2, n.stats.Counter, time.Now()); err != nil {
+			return nil, err
+		}
+		n.world.Store(w)
+	}
+	if err := n.dns.Swap(w.view); err != nil {
+		return nil, err
+	}
+	change.dns.Commit()
+	n.setPhase("")
+	n.reloaded(nil)
+	n.announce(saved.memory(), w, w.loaded)
+	n.touch()
+
+	running, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	n.running.Go(func() { n.runController(running) })
+	n.running.Go(func() { n.runSaver(running) })
+	n.running.Go(func() { n.runWatcher(running) })
+	return n, nil
+}
+
+// firstRound waits until every target has a verdict, or for so long at most.
+func (n *Node) firstRound(ctx context.Context, wait time.Duration) error {
+	n.setPhase("waiting for the first round of probes")
+	n.log.Info("waiting for the first round of probes", "targets", len(n.world.Load().targets), "at_most", wait)
+	select {
+	case <-n.engine.Settled():
+	case <-time.After(wait):
+		n.log.Warn("some addresses have no verdict yet: they count as available", "waited", wait)
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the first round of probes: %w", ctx.Err())
+	}
+	return nil
+}
+
+// Close drains and ends the node: it stops listening, answers what is in flight, saves the state, and waits for every
+// goroutine. Further calls wait for the first and do nothing.
+func (n *Node) Close() { n.closing.Do(n.close) }
+
+func (n *Node) close() {
+	n.setPhase("stopping")
+	close(n.stopped)
+	n.cancel()
+	n.running.Wait()
+	n.dns.Close()
+	n.save()
+	n.engine.Close()
+	n.prober.Close()
+	n.admin.Close()
+	n.log.Info("stopped")
+}
+
+// Addresses are the DNS addresses listened on.
+func (n *Node) Addresses() []netip.AddrPort { return n.dns.Addresses() }
+
+// AdminAddress is the TCP address of the admin API; nil when there is none.
+func (n *Node) AdminAddress() net.Addr { return n.admin.Address() }
+
+// setPhase says why queries are not answered; empty: they are.
+func (n *Node) setPhase(why string) {
+	if why == "" {
+		n.phase.Store(nil)
+		return
+	}
+	n.phase.Store(&why)
+}
+
+// Check loads and compiles a configuration and builds all that serving would build, then throws it away. The error has
+// every problem; the warnings are those of the configuration.
+func Check(load func() (*config.Config, error)) (*config.Config, error) {
+	c, err := load()
+	if err != nil {
+		return nil, err
+	}
+	_, err = offline(c)
+	return c, err
+}
+
+// offline is the world of a configuration of whose health nothing is known.
+func offline(c *config.Config) (*world, error) {
+	prober := healthcheck.NewProber()
+	defer prober.Close()
+	p, err := compile(c, prober)
+	if err != nil {
+		return nil, err
+	}
+	return first(p, &healthcheck.Status{}, nil, 1, nil, time.Now())
+}

@@ -1,0 +1,127 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"gtmd/admin"
+	"gtmd/config"
+	"gtmd/server"
+)
+
+// Reload loads the configuration again; see admin.Backend. It is loaded by the caller and only served by the controller, so
+// that a slow disk never keeps a change of health waiting.
+func (n *Node) Reload(ctx context.Context) error {
+	select {
+	case n.loading <- struct{}{}:
+		defer func() { <-n.loading }()
+	case <-n.stopped:
+		return errStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p, err := n.load()
+	if err != nil {
+		n.reloaded(err)
+		return err
+	}
+	return n.ask(ctx, func() error {
+		err := n.publish(p)
+		n.reloaded(err)
+		return err
+	})
+}
+
+// load reads and compiles the configuration, and notes what its files look like.
+func (n *Node) load() (*plan, error) {
+	c, err := n.options.Load()
+	if err != nil {
+		return nil, err
+	}
+	files := fingerprint(c)
+	p, err := compile(c, n.prober)
+	if err != nil {
+		return nil, err
+	}
+	p.files = files
+	return p, nil
+}
+
+// publish serves a new plan. Everything that can fail comes before anything changes; on an error the old configuration
+// serves on.
+func (n *Node) publish(p *plan) error {
+	w, now := n.world.Load(), time.Now()
+	next, err := first(p, n.engine.Status(), w.memory, w.view.Generation+1, n.stats.Counter, now)
+	if err != nil {
+		return err
+	}
+	if err := w.emptied(next); err != nil {
+		return err
+	}
+	change, err := n.prepare(p.config)
+	if err != nil {
+		return err
+	}
+	if err := n.swap(w, next, now); err != nil {
+		change.discard()
+		return err
+	}
+	change.commit()
+	n.engine.Set(p.targets)
+	n.metrics.prune(next)
+	n.step() // The engine may have had a saved verdict of a target that is new.
+	return nil
+}
+
+// reloaded notes how a reload went, for the log, the metrics and the API.
+func (n *Node) reloaded(err error) {
+	n.metrics.reloaded(err)
+	if err != nil {
+		n.lastReload.Store(&refusal{err: err, at: time.Now()})
+		n.log.Error("configuration refused: the old one serves on", "file", n.options.Name, "error", err)
+		return
+	}
+	n.lastReload.Store(nil)
+	w := n.world.Load()
+	for _, warning := range w.config.Warnings {
+		n.log.Warn("configuration", "warning", warning.String())
+	}
+	n.log.Info("configuration loaded", "file", n.options.Name, "instances", len(w.config.File.Instances),
+		"pools", len(w.config.File.Pools), "targets", len(w.targets), "hash", w.config.Hash[:12])
+}
+
+// refusal is a reload that was refused.
+type refusal struct {
+	err error
+	at  time.Time
+}
+
+// listeners are the prepared changes of both servers.
+type listeners struct {
+	dns   *server.Change
+	admin *admin.Change
+}
+
+// prepare opens the sockets that a configuration asks for.
+func (n *Node) prepare(c *config.Config) (*listeners, error) {
+	dns, err := n.dns.Prepare(c.File.DNS)
+	if err != nil {
+		return nil, err
+	}
+	change, err := n.admin.Prepare(c.File.Admin)
+	if err != nil {
+		dns.Discard()
+		return nil, err
+	}
+	return &listeners{dns: dns, admin: change}, nil
+}
+
+func (l *listeners) commit() {
+	l.dns.Commit()
+	l.admin.Commit()
+}
+
+func (l *listeners) discard() {
+	l.dns.Discard()
+	l.admin.Discard()
+}

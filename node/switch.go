@@ -1,0 +1,76 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"gtmd/admin"
+	"gtmd/policy"
+)
+
+// Switch puts a set in force; see admin.Backend. A set that is in force already stays so.
+func (n *Node) Switch(ctx context.Context, r admin.SwitchRequest) error {
+	return n.ask(ctx, func() error { return n.switchSet(r) })
+}
+
+// switchSet puts a set in force for every family of a policy that has it: what was in force is forgotten and the set
+// remembered in its place, as if it had been chosen just now.
+func (n *Node) switchSet(r admin.SwitchRequest) error {
+	w, now := n.world.Load(), time.Now()
+	memory := maps.Clone(w.memory)
+	known := false
+	var moved []slot
+	for _, s := range w.slots {
+		if k := w.key(s); k.instance != r.Instance || k.policy != r.Policy {
+			continue
+		}
+		known = true
+		found, err := w.moveTo(s, r.Set, memory, now)
+		if err != nil {
+			return err
+		}
+		if found {
+			moved = append(moved, s)
+		}
+	}
+	switch {
+	case !known:
+		return fmt.Errorf("there is no policy %q in an instance %q", r.Policy, r.Instance)
+	case len(moved) == 0:
+		return fmt.Errorf("policy %q has no set %q: sets are called primary, backup, backup 2 and so on", r.Policy, r.Set)
+	}
+	if err := n.swap(w, w.redecide(moved, w.status, memory, n.stats.Counter, now), now); err != nil {
+		return err
+	}
+	n.touch()
+	return nil
+}
+
+// moveTo changes the memory of a decision so that the set of this role is in force; it reports whether there is such a set.
+func (w *world) moveTo(s slot, role string, memory map[policyKey]policy.Memory, now time.Time) (found bool, err error) {
+	d, k := w.decision(s), w.key(s)
+	i := 0
+	for i < len(d.Policy.Sets) && d.Policy.Sets[i].Role != role {
+		i++
+	}
+	switch {
+	case i == len(d.Policy.Sets):
+		return false, nil
+	case d.Policy.Switch != policy.SwitchAuto:
+		return true, fmt.Errorf("policy %q is pinned by switch = %q: change that in the configuration", k.policy, d.Policy.Switch)
+	case i == d.Set:
+		return true, nil
+	case !d.Sets[i].Available:
+		return true, fmt.Errorf("the %s set of policy %q (%s) is not available: %d addresses up, %d needed",
+			role, k.policy, k.family, d.Sets[i].Count, d.Sets[i].Need)
+	case d.Policy.Failback == policy.FailbackAuto && d.Set >= 0 && d.Set < i && d.Sets[d.Set].Available:
+		return true, fmt.Errorf("policy %q has failback = \"auto\" and its %s set is available, so it would return at once: "+
+			"set failback = \"manual\", or pin it with switch", k.policy, roleOf(d))
+	}
+	m := memory[k]
+	m.Set, m.Role, m.Since = d.Policy.SetID(i), role, now
+	memory[k] = m
+	return true, nil
+}

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gtmd/healthcheck"
+	"gtmd/policy"
+	"gtmd/server/view"
+)
+
+// world is everything that is served at one moment. Immutable: the controller makes the next one from it, readers see
+// one or the other.
+type world struct {
+	*plan
+	loaded    time.Time // when the configuration was read
+	status    *healthcheck.Status
+	memory    map[policyKey]policy.Memory
+	decisions []decisions // by instance
+	view      *view.View
+}
+
+// policyKey names a decision by names, which outlive a reload.
+type policyKey struct {
+	instance, policy string
+	family           policy.Family
+}
+
+func (p *plan) key(s slot) policyKey {
+	in := p.instances[s.Instance]
+	return policyKey{instance: in.Name, policy: in.Policies[s.Policy].Name, family: p.policyOf(s).Family}
+}
+
+// healthOf is what the policy asks of an address that is probed.
+func healthOf(status *healthcheck.Status) func(*policy.Address) policy.Health {
+	return func(a *policy.Address) policy.Health { return targetHealth(status, a.Target) }
+}
+
+// targetHealth is unknown for a target that the engine does not have yet.
+func targetHealth(status *healthcheck.Status, id string) policy.Health {
+	switch status.Targets[id].Verdict {
+	case healthcheck.Up:
+		return policy.Up
+	case healthcheck.Down:
+		return policy.Down
+	default:
+		return policy.Unknown
+	}
+}
+
+// first makes the world of a newly loaded plan. Memory of the world before, or of a saved state, is taken up by name.
+func first(p *plan, status *healthcheck.Status, memory map[policyKey]policy.Memory, generation uint64,
+	counter func(view.CounterKey) int, now time.Time) (*world, error) {
+	w := &world{plan: p, loaded: now, status: status, memory: map[policyKey]policy.Memory{}, decisions: p.undecided()}
+	for _, s := range p.slots {
+		k, access := p.key(s), p.policyOf(s)
+		d := policy.Decide(access, healthOf(status), adopt(access, memory[k]), now)
+		w.decisions[s.Instance] = w.decisions[s.Instance].put(s, d)
+		w.memory[k] = d.Memory
+	}
+	var err error
+	w.view, err = view.Build(view.Input{
+		Generation: generation, Zones: p.zones, Map: p.geo,
+		Instances: p.viewInstances(w.decisions), Counter: counter,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the answers: %w", err)
+	}
+	return w, nil
+}
+
+// adopt gives the set in force its new ID when its pools are others now: the set is then known by its role. Without
+// that, a change of the backup's pools while it is in force would end manual failback, or the wait for failback_delay.
+func adopt(p *policy.Policy, m policy.Memory) policy.Memory {
+	same := ""
+	for i := range p.Sets {
+		switch {
+		case p.SetID(i) == m.Set:
+			return m
+		case p.Sets[i].Role == m.Role:
+			same = p.SetID(i)
+		}
+	}
+	if m.Set != "" && same != "" {
+		m.Set = same
+	}
+	return m
+}
+
+// next makes the world after a change of health or after a deadline: only decisions that a turned target takes part in,
+// or whose own time has come, are made anew.
+func (w *world) next(status *healthcheck.Status, counter func(view.CounterKey) int, now time.Time) *world {
+	return w.redecide(w.due(status, now), status, w.memory, counter, now)
+}
+
+// redecide makes the world in which some decisions are made anew, each from its entry in memory. Without any, its view
+// is that of w.
+func (w *world) redecide(due []slot, status *healthcheck.Status, memory map[policyKey]policy.Memory,
+	counter func(view.CounterKey) int, now time.Time) *world {
+	n := *w
+	n.status = status
+	if len(due) == 0 {
+		return &n
+	}
+	n.memory, n.decisions = maps.Clone(memory), slices.Clone(w.decisions)
+	var packed []slot
+	for _, s := range due {
+		k := w.key(s)
+		d := policy.Decide(w.policyOf(s), healthOf(status), memory[k], now)
+		n.decisions[s.Instance] = n.decisions[s.Instance].put(s, d)
+		n.memory[k] = d.Memory
+		packed = append(packed, w.packed(s)...)
+	}
+	n.view = w.view.Replace(w.view.Generation+1, w.viewInstances(n.decisions), packed, counter)
+	return &n
+}
+
+// due lists the decisions to make anew, each once.
+func (w *world) due(status *healthcheck.Status, now time.Time) []slot {
+	var due []slot
+	seen := map[slot]bool{}
+	add := func(s slot) {
+		if !seen[s] {
+			seen[s] = true
+			due = append(due, s)
+		}
+	}
+	for id, users := range w.users {
+		if targetHealth(status, id) != targetHealth(w.status, id) {
+			for _, s := range users {
+				add(s)
+			}
+		}
+	}
+	for _, s := range w.slots {
+		if until := w.decision(s).Until; !until.IsZero() && !until.After(now) {
+			add(s)
+		}
+	}
+	return due
+}
+
+func (w *world) decision(s slot) *policy.Decision { return w.decisions[s.Instance][s.Policy][s.Family] }
+
+// until is the earliest time at which a decision changes by itself; zero: none does.
+func (w *world) until() time.Time {
+	var earliest time.Time
+	for _, s := range w.slots {
+		if until := w.decision(s).Until; !until.IsZero() && (earliest.IsZero() || until.Before(earliest)) {
+			earliest = until
+		}
+	}
+	return earliest
+}
+
+// isBlank reports whether something is probed and nothing is known of any of it.
+func (w *world) isBlank() bool {
+	for _, t := range w.targets {
+		if targetHealth(w.status, t.ID) != policy.Unknown {
+			return false
+		}
+	}
+	return len(w.targets) > 0
+}
+
+// answered reports whether clients of a policy get an answer: from its own decision, or from the one it falls through to.
+func (w *world) answered(s slot) bool {
+	of := func(i int) *policy.Decision { return w.decisions[s.Instance][i][s.Family] }
+	return of(w.instances[s.Instance].Answering(s.Policy, s.Family, of)).Set >= 0
+}
+
+// emptied returns an error when n would answer nothing where w answers something and nobody asked for that: every
+// address of a policy was set offline. It is the last look before a new configuration is published.
+func (w *world) emptied(n *world) error {
+	answered := map[policyKey]bool{}
+	for _, s := range w.slots {
+		answered[w.key(s)] = w.answered(s)
+	}
+	for _, s := range n.slots {
+		k := n.key(s)
+		if answered[k] && !n.answered(s) && n.decision(s).Policy.WhenAllDown == policy.AllDownOpen {
+			return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so clients that get an answer now would get none; "+
+				"set when_all_down = \"empty\" if that is meant", k.instance, k.policy, k.family)
+		}
+	}
+	return nil
+}
