@@ -14,7 +14,6 @@ type goldenSet struct {
 	role, id              string
 	available, candidates int
 	isAvailable           bool
-	since                 time.Time
 }
 
 // goldenSets is the slow way to the sets of a policy that have pools which count, with the health of the random world r.

@@ -105,7 +105,7 @@ func (b *Block) append(dst []byte, client netip.Addr, turn, random uint64, room 
 		g = &b.groups[policy.PickWeight(b.sums, random)]
 		random = policy.Mix(random) // the second draw
 	}
-	first, second := g.records, []byte(nil)
+	var first, second []byte
 	switch count = 1; {
 	case g.balance == policy.BalanceWeight:
 		first = g.record(policy.PickWeight(g.sums, random))
