@@ -74,3 +74,47 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestTree wants a line for every Go file in the tree of architecture.md, and no line for one that is not there.
+func TestTree(t *testing.T) {
+	text, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tree, _ := strings.Cut(string(text), "```text\n")
+	tree, _, _ = strings.Cut(tree, "```")
+	listed := map[string]bool{}
+	dirs := []string{""}
+	for line := range strings.Lines(tree) {
+		name, what, _ := strings.Cut(strings.TrimSpace(line), " ")
+		depth := (len(line) - len(strings.TrimLeft(line, " "))) / 2
+		dirs = append(dirs[:depth+1], "")
+		if strings.HasSuffix(name, "/") {
+			dirs[depth+1] = dirs[depth] + name
+			continue
+		}
+		listed[dirs[depth]+name] = true
+		if strings.TrimSpace(what) == "" {
+			t.Errorf("%s has no line of its own", name)
+		}
+	}
+	for _, pattern := range []string{"../*/*.go", "../*/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			name := strings.TrimPrefix(filepath.ToSlash(file), "../")
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			if !listed[name] {
+				t.Errorf("%s is missing in the tree", name)
+			}
+			delete(listed, name)
+		}
+	}
+	for name := range listed {
+		t.Errorf("%s is in the tree but not in the project", name)
+	}
+}
