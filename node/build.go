@@ -119,7 +119,7 @@ func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*polic
 			sources[i] = append(sources[i], selector)
 		}
 		for f, decided := range access.Decided {
-			if decided == nil || in.Together && policy.Family(f) != policy.IPv4 {
+			if decided == nil || decided.Family == policy.FamilyBoth && policy.Family(f) != policy.IPv4 {
 				continue
 			}
 			s := slot{Instance: len(p.instances), Policy: i, Family: policy.Family(f)}
@@ -180,12 +180,12 @@ func (d decisions) put(s slot, decision *policy.Decision) decisions {
 	return next
 }
 
-// packed lists the slots of the view that a changed decision changes: its own, for both families when they are decided
-// together, and those of policies that fall through to it.
+// packed lists the slots of the view that a changed decision changes: its own, for both families when it is taken for both,
+// and those of policies that fall through to it.
 func (p *plan) packed(s slot) []slot {
 	in := p.instances[s.Instance]
 	families := []policy.Family{s.Family}
-	if in.Together {
+	if p.policyOf(s).Family == policy.FamilyBoth {
 		families = []policy.Family{policy.IPv4, policy.IPv6}
 	}
 	var changed []slot

@@ -44,7 +44,8 @@ func Compose(d *Decision, f Family) Answer {
 	if len(members) == 0 {
 		return Answer{}
 	}
-	open := d.Sets[d.Set].Count == 0 && members[0].pool.Type != TypeDomain
+	kind := members[0].pool.Type
+	open := d.Sets[d.Set].counts(set)[kindOf(kind)] == 0 && kind != TypeDomain
 	switch {
 	case open || set.Balance == BalanceAll:
 		all := product(members)

@@ -82,12 +82,29 @@ type Ref struct{ Member, Address int }
 type SetState struct {
 	// Available is whether the available addresses reach the threshold.
 	Available bool
-	// Count is the number of available addresses, Candidates of those that are not offline, Need the threshold.
+	// Count is the number of available addresses, Candidates of those that are not offline, Need the threshold; in a set with
+	// both families, the sums over them.
 	Count, Candidates, Need int
 	// Since is when the set became available; zero when it is not.
 	Since time.Time
 	// Standings has the standing of each address: all of the first member, then of the second, and so on.
 	Standings []Standing
+}
+
+// kind tells pools apart by what they answer: IPv4 and IPv6 addresses to questions of their family, names to all.
+type kind int
+
+const kinds = 3
+
+func kindOf(t PoolType) kind {
+	switch t {
+	case TypeIPv4:
+		return 0
+	case TypeIPv6:
+		return 1
+	default:
+		return 2
+	}
 }
 
 // AllDown reports whether no set had an available address.
@@ -108,7 +125,8 @@ func (d *Decision) InForce() *Set {
 	return &d.Policy.Sets[d.Set]
 }
 
-// Decide says which set of p is in force. A set is available when its available addresses reach MinAvailable.
+// Decide says which set of p is in force. A set is available when its available addresses reach MinAvailable; in a policy
+// that decides for both families, those of each family that the set has.
 //
 //	switch         primary    backups (in order)      in force                                    why
 //	primary/backup any        any                     the pinned one                              pinned
@@ -236,39 +254,65 @@ func (d *Decision) first(wanted func(SetState) bool) int {
 	return -1
 }
 
-// serve lists the available addresses of the set in force; when it has none, every address that is not offline.
+// serve lists the available addresses of the set in force; where it has none of a kind, every address of that kind that is
+// not offline, unless nothing is to be answered then.
 func (d *Decision) serve() {
 	set, state := &d.Policy.Sets[d.Set], d.Sets[d.Set]
+	counts := state.counts(set)
 	n := 0
 	for m := range set.Members {
 		for a := range set.Members[m].Pool.Addresses {
 			standing := state.Standings[n]
 			n++
-			if standing.Available() || state.Count == 0 && standing != StandsOffline {
+			open := counts[kindOf(set.Members[m].Pool.Type)] == 0 && d.Policy.WhenAllDown != AllDownEmpty
+			if standing.Available() || open && standing != StandsOffline {
 				d.Serve = append(d.Serve, Ref{Member: m, Address: a})
 			}
 		}
 	}
 }
 
-// survey finds the standing of each address of a set, and what they add up to.
+// survey finds the standing of each address of a set, and what they add up to. Each kind of address that the set has must
+// reach the threshold by itself, so that a set which is decided for both families has something for either.
 func survey(set *Set, health func(*Address) Health) SetState {
 	var state SetState
+	var has [kinds]bool
+	var candidates [kinds]int
 	for _, m := range set.Members {
+		k := kindOf(m.Pool.Type)
+		has[k] = true
 		for a := range m.Pool.Addresses {
 			standing := StandingOf(&m.Pool.Addresses[a], health)
 			state.Standings = append(state.Standings, standing)
 			if standing != StandsOffline {
-				state.Candidates++
-			}
-			if standing.Available() {
-				state.Count++
+				candidates[k]++
 			}
 		}
 	}
-	state.Need = set.MinAvailable.Need(state.Candidates)
-	state.Available = state.Count >= state.Need
+	state.Available = true
+	for k, count := range state.counts(set) {
+		if !has[k] {
+			continue
+		}
+		need := set.MinAvailable.Need(candidates[k])
+		state.Count, state.Candidates, state.Need = state.Count+count, state.Candidates+candidates[k], state.Need+need
+		state.Available = state.Available && count >= need
+	}
 	return state
+}
+
+// counts are the available addresses of the set that the state is of, by kind.
+func (s *SetState) counts(set *Set) (counts [kinds]int) {
+	n := 0
+	for _, m := range set.Members {
+		for range m.Pool.Addresses {
+			if s.Standings[n].Available() {
+				counts[kindOf(m.Pool.Type)]++
+			}
+			n++
+		}
+	}
+	return counts
 }
 
 // StandingOf is the table "Is an address available?" of BEHAVIOUR.md.

@@ -22,18 +22,22 @@ func goldenSets(r *randomWorld, o policy.PolicyOptions, counts func(policy.PoolT
 	for i, so := range append([]policy.SetOptions{o.Primary}, o.Backup...) {
 		s := goldenSet{role: []string{"primary", "backup", "backup 2", "backup 3"}[i]}
 		var names []string
+		have, of := map[policy.PoolType]int{}, map[policy.PoolType]int{} // available, not offline
 		for _, ref := range so.Pools {
 			pool := r.options[ref.Pool]
 			if !counts(pool.Type) {
 				continue
 			}
 			names = append(names, ref.Pool)
+			have[pool.Type] += 0
 			for _, a := range pool.Addresses {
 				isProbed := pool.HealthCheck != "" && pool.Type != policy.TypeDomain
 				if a.Mode != policy.ModeOffline {
 					s.candidates++
+					of[pool.Type]++
 					if a.Mode == policy.ModeOnline || !isProbed || r.health[a.Address] != policy.Down {
 						s.available++
+						have[pool.Type]++
 					}
 				}
 			}
@@ -51,7 +55,10 @@ func goldenSets(r *randomWorld, o policy.PolicyOptions, counts func(policy.PoolT
 		} else {
 			fmt.Sscan(text, &count)
 		}
-		s.isAvailable = s.available > 0 && s.available >= count && s.available*100 >= percent*s.candidates
+		s.isAvailable = true
+		for kind, n := range have {
+			s.isAvailable = s.isAvailable && n > 0 && n >= count && n*100 >= percent*of[kind]
+		}
 		sets = append(sets, s)
 	}
 	return sets

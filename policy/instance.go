@@ -13,8 +13,8 @@ type Instance struct {
 	AccessDomain string
 	// TTL of the answers, in seconds.
 	TTL uint32
-	// Together is true when some set is a domain set: then every policy decides once for both families, and one
-	// table of request sources serves all question types.
+	// Together is true when some set is a domain set: then one table of request sources serves all question types, so that a
+	// name is never a CNAME for one type and an address for another.
 	Together bool
 	Policies []Access
 }
@@ -25,7 +25,7 @@ type Access struct {
 	Sources     []string
 	FallThrough bool
 	// Decided holds the policy for IPv4 and IPv6 questions; nil where the policy has no pool for that family. Both are
-	// the same policy when the instance decides them together.
+	// the same one when the policy decides once for both: it has a domain set, or falls through to one that has.
 	Decided [2]*Policy
 }
 
@@ -50,16 +50,11 @@ func NewPool(o PoolOptions, target func(netip.Addr) string) *Pool {
 // NewInstance compiles an instance. Every pool that it names must be in pools.
 func NewInstance(o InstanceOptions, pools map[string]*Pool) *Instance {
 	in := &Instance{Name: o.Name, AccessDomain: o.AccessDomain, TTL: uint32(o.TTL)}
+	joint := newJoint(o, pools)
 	for _, p := range o.Policies {
-		for _, set := range append([]SetOptions{p.Primary}, p.Backup...) {
-			for _, ref := range set.Pools {
-				in.Together = in.Together || pools[ref.Pool].Type == TypeDomain
-			}
-		}
-	}
-	for _, p := range o.Policies {
+		in.Together = in.Together || joint.hasDomain(p)
 		access := Access{Name: p.Name, Sources: p.Sources, FallThrough: p.FallThrough}
-		if in.Together {
+		if joint.decides(p) {
 			both := newPolicy(p, FamilyBoth, pools)
 			access.Decided = [2]*Policy{both, both}
 		} else {
@@ -68,6 +63,42 @@ func NewInstance(o InstanceOptions, pools map[string]*Pool) *Instance {
 		in.Policies = append(in.Policies, access)
 	}
 	return in
+}
+
+// joint tells which policies of an instance take one decision for both families: those with a domain set, and those that
+// fall through to, or are fallen through to by, one that does.
+type joint struct {
+	pools  map[string]*Pool
+	global bool // whether the global policy is one of them
+}
+
+func newJoint(o InstanceOptions, pools map[string]*Pool) joint {
+	j := joint{pools: pools}
+	for _, p := range o.Policies {
+		if j.hasDomain(p) && (isGlobal(p.Sources) || p.FallThrough) {
+			j.global = true
+		}
+	}
+	return j
+}
+
+func (j joint) decides(p PolicyOptions) bool {
+	return j.hasDomain(p) || j.global && (isGlobal(p.Sources) || p.FallThrough)
+}
+
+func (j joint) hasDomain(p PolicyOptions) bool {
+	for _, set := range append([]SetOptions{p.Primary}, p.Backup...) {
+		for _, ref := range set.Pools {
+			if j.pools[ref.Pool].Type == TypeDomain {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isGlobal(sources []string) bool {
+	return slices.Contains(sources, "global") || slices.Contains(sources, "default")
 }
 
 // newPolicy compiles a policy for one family; nil when no set has a pool of it.
@@ -107,7 +138,7 @@ func role(i int) string {
 // Global is the index of the policy for clients that no other policy matches, for one family; -1 when there is none.
 func (in *Instance) Global(f Family) int {
 	return slices.IndexFunc(in.Policies, func(a Access) bool {
-		return a.Decided[f] != nil && (slices.Contains(a.Sources, "global") || slices.Contains(a.Sources, "default"))
+		return a.Decided[f] != nil && isGlobal(a.Sources)
 	})
 }
 

@@ -161,8 +161,8 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// TestTogether checks an instance with a domain set: every policy of it takes one decision for both families, and each
-// family is answered with what the set in force has for it.
+// TestTogether checks an instance with a domain set: the policy that has it takes one decision for both families, in which
+// a set needs enough addresses of each family that it has. The other policy decides for each family as ever.
 func TestTogether(t *testing.T) {
 	for _, row := range []struct {
 		name          string
@@ -172,7 +172,8 @@ func TestTogether(t *testing.T) {
 		ipv4of, ipv6o string // answers of the other policy, which has IPv4 only
 	}{
 		{"primary", "+-", "+", "primary, normal: v1 s1", "1 all: v1", "1 all: s1", "1 all: w1", ""},
-		{"one family of the primary", "++", "-", "primary, normal: v1 v2", "1 all: v1 v2", "", "1 all: w1", ""},
+		{"one family of the primary", "++", "-", "backup, failover: d1 d2", "1 weight: d1*1 d2*1", "1 weight: d1*1 d2*1", "1 all: w1", ""},
+		{"the other family of the primary", "-", "+", "backup, failover: d1 d2", "1 weight: d1*1 d2*1", "1 weight: d1*1 d2*1", "1 all: w1", ""},
 		{"backup", "--", "-", "backup, failover: d1 d2", "1 weight: d1*1 d2*1", "1 weight: d1*1 d2*1", "1 all: w1", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -184,11 +185,13 @@ func TestTogether(t *testing.T) {
 				{Name: "Global", Sources: []string{"global"}, Primary: addresses, Backup: []policy.SetOptions{names}},
 			}}, w.pools)
 			equal(t, "together", in.Together, true)
-			for _, access := range in.Policies {
-				if access.Decided[policy.IPv4] != access.Decided[policy.IPv6] {
-					t.Errorf("policy %s is decided twice", access.Name)
-				}
-				equal(t, "family", access.Decided[policy.IPv4].Family, policy.FamilyBoth)
+			if access := in.Policies[1]; access.Decided[policy.IPv4] != access.Decided[policy.IPv6] {
+				t.Errorf("policy %s is decided twice", access.Name)
+			}
+			equal(t, "family", in.Policies[1].Decided[policy.IPv4].Family, policy.FamilyBoth)
+			equal(t, "family of the other policy", in.Policies[0].Decided[policy.IPv4].Family, policy.IPv4)
+			if in.Policies[0].Decided[policy.IPv6] != nil {
+				t.Error("the other policy, which has IPv4 only, is decided for IPv6")
 			}
 			d := policy.Decide(in.Policies[1].Decided[0], w.of, policy.Memory{}, epoch)
 			equal(t, "decision", show(d, epoch), row.want)
@@ -197,6 +200,62 @@ func TestTogether(t *testing.T) {
 			d = policy.Decide(in.Policies[0].Decided[0], w.of, policy.Memory{}, epoch)
 			equal(t, "A of the other policy", showAnswer(policy.Compose(d, policy.IPv4)), row.ipv4of)
 			equal(t, "AAAA of the other policy", showAnswer(policy.Compose(d, policy.IPv6)), row.ipv6o)
+		})
+	}
+}
+
+// TestJointOpen checks a joint set that is in force although one of its families has nothing: pinned, or the only one. That
+// family is answered open, unless nothing is to be answered then.
+func TestJointOpen(t *testing.T) {
+	for _, row := range []struct {
+		name       string
+		options    policy.PolicyOptions
+		want       string
+		ipv4, ipv6 string
+	}{
+		{"open", policy.PolicyOptions{}, "primary, degraded: v1 s1", "1 all: v1", "1 all: s1"},
+		{"pinned", policy.PolicyOptions{Switch: policy.SwitchPrimary}, "primary, pinned: v1 s1", "1 all: v1", "1 all: s1"},
+		{"empty", policy.PolicyOptions{WhenAllDown: policy.AllDownEmpty}, "primary, degraded: s1", "", "1 all: s1"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := mixed("-", "+", "+", "+", "xx", ".")
+			addresses, names := refs("v", "s"), refs("d")
+			addresses.Balance, names.Balance = policy.BalanceAll, policy.BalanceWeight
+			o := row.options
+			o.Sources, o.Primary, o.Backup = []string{"global"}, addresses, []policy.SetOptions{names}
+			in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{o}}, w.pools)
+			d := policy.Decide(in.Policies[0].Decided[0], w.of, policy.Memory{}, epoch)
+			equal(t, "decision", show(d, epoch), row.want)
+			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4)), row.ipv4)
+			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6)), row.ipv6)
+		})
+	}
+}
+
+// TestJoint checks which policies decide once for both families: those with a domain set, and those that answer in the
+// place of, or through, one that has.
+func TestJoint(t *testing.T) {
+	w := mixed("+", "+", "+", "+", "..", ".")
+	for _, row := range []struct {
+		name           string
+		office, global string
+		through        bool
+		want           []bool
+	}{
+		{"no domain set", "v", "w", true, []bool{false, false}},
+		{"a domain set beside", "d", "w", false, []bool{true, false}},
+		{"a domain set that falls through", "d", "w", true, []bool{true, true}},
+		{"a domain set as global", "v", "d", false, []bool{false, true}},
+		{"falls through to a domain set", "v", "d", true, []bool{true, true}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{
+				{Name: "Office", Sources: []string{"office"}, Primary: refs(row.office), FallThrough: row.through},
+				{Name: "Global", Sources: []string{"global"}, Primary: refs(row.global)},
+			}}, w.pools)
+			for i, want := range row.want {
+				equal(t, in.Policies[i].Name, in.Policies[i].Decided[policy.IPv4].Family == policy.FamilyBoth, want)
+			}
 		})
 	}
 }

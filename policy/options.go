@@ -119,7 +119,7 @@ type SetOptions struct {
 	Pools []PoolRefOptions `toml:"pools" required:"true"`
 	// How the set shares its available addresses: all (every address, rotated), weight (one by weight), sequence (first pool with an available address), sticky (one by the client's network). Default: all, for domain pools weight.
 	Balance Balance `toml:"balance"`
-	// The set is available while at least this many of its addresses are: a count, or a share of those that are not offline ("50%").
+	// The set is available while at least this many of its addresses, of each family that it has, are: a count, or a share of those that are not offline ("50%").
 	MinAvailable Threshold `toml:"min_available" default:"1"`
 	// At most this many addresses in one answer of balance all. 0: no limit.
 	MaxAnswers int `toml:"max_answers" default:"0" range:"0..1000"`

@@ -144,7 +144,7 @@ func TestProperties(t *testing.T) {
 				continue
 			}
 			counts := func(kind policy.PoolType) bool {
-				return in.Together || kind == []policy.PoolType{policy.TypeIPv4, policy.TypeIPv6}[f]
+				return p.Family == policy.FamilyBoth || kind == []policy.PoolType{policy.TypeIPv4, policy.TypeIPv6}[f]
 			}
 			memory, now := drawMemory(t, p), epoch
 			for range rapid.IntRange(1, 6).Draw(t, "rounds") {
@@ -185,6 +185,15 @@ func checkServed(t *rapid.T, d *policy.Decision) {
 		return
 	}
 	state := d.Sets[d.Set]
+	available, index := map[policy.PoolType]int{}, 0
+	for _, member := range d.Policy.Sets[d.Set].Members {
+		for range member.Pool.Addresses {
+			if state.Standings[index].Available() {
+				available[member.Pool.Type]++
+			}
+			index++
+		}
+	}
 	if slices.Contains([]policy.Why{policy.Normal, policy.Failover, policy.Waiting, policy.Held}, d.Why) && !state.Available {
 		t.Fatalf("the set in force is not available: %s", d.Why)
 	}
@@ -194,7 +203,8 @@ func checkServed(t *rapid.T, d *policy.Decision) {
 			standing := state.Standings[n]
 			n++
 			isServed := slices.Contains(d.Serve, policy.Ref{Member: m, Address: a})
-			want := standing.Available() || state.Count == 0 && standing != policy.StandsOffline
+			open := available[member.Pool.Type] == 0 && d.Policy.WhenAllDown == policy.AllDownOpen
+			want := standing.Available() || open && standing != policy.StandsOffline
 			if isServed != want {
 				t.Fatalf("an address that is %s of a set with %d available: served is %t", standing, state.Count, isServed)
 			}

@@ -291,12 +291,18 @@ func TestSticky(t *testing.T) {
 }
 
 func TestScope(t *testing.T) {
-	w := gtm(t).instance("geo.gtm.test.",
+	w := gtm(t)
+	w.lines = append(w.lines, lines("branch", "2001:db8:b::/48")...)
+	w.instance("geo.gtm.test.",
 		access("Global", "global", set(policy.BalanceAll, "four")),
 		access("Office", "office", set(policy.BalanceAll, "spare", "six")),
 		access("Lab", "lab", set(policy.BalanceAll, "four"))).
 		instance("one.gtm.test.", access("Global", "global", set(policy.BalanceAll, "four"))).
 		instance("some.gtm.test.", access("Office", "office", set(policy.BalanceAll, "spare"))).
+		instance("lab.gtm.test.",
+			access("Global", "global", set(policy.BalanceAll, "four")),
+			access("Lab", "lab", set(policy.BalanceAll, "spare"))).
+		instance("six.gtm.test.", access("Branch", "branch", set(policy.BalanceAll, "spare"))).
 		instance("mixed.gtm.test.",
 			access("Global", "global", set(policy.BalanceAll, "four")),
 			access("Office", "office", set(policy.BalanceWeight, "names")))
@@ -322,6 +328,11 @@ func TestScope(t *testing.T) {
 		{"S03: IPv6", "geo.gtm.test.", dns.TypeA, "10.2.3.4", "::/0", "198.51.100.9", 0},
 		{"S19: IPv6 subnet", "geo.gtm.test.", dns.TypeA, "", "2001:db8:7::/56", "198.51.100.9", 32},
 		{"IPv4-mapped subnet: 96 bits deeper", "geo.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", "198.51.100.9", 96 + 15},
+		{"a family that the lines leave whole: 1, for 0 may be taken to mean both", "lab.gtm.test.", dns.TypeA, "", "2001:db8::/56", four, 1},
+		{"and unmatched", "six.gtm.test.", dns.TypeA, "", "192.0.2.0/24", nodata, 1},
+		{"IPv4-mapped subnet, IPv4 left whole: 96 bits deeper too", "six.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", nodata, 96 + 1},
+		{"IPv4-mapped subnet, IPv6 left whole", "lab.gtm.test.", dns.TypeA, "", "::ffff:11.0.0.1/128", four, 96 + 8},
+		{"IPv6, one policy for all: 0", "one.gtm.test.", dns.TypeA, "", "2001:db8::/56", four, 0},
 		{"IPv4-mapped subnet, one policy for all: 0", "one.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", four, 0},
 		{"a policy without the family leaves it to the next match", "geo.gtm.test.", dns.TypeAAAA, "", "10.1.0.0/16", "2001:db8:1::1 2001:db8:1::2", 8},
 		{"unmatched: NODATA with its scope", "geo.gtm.test.", dns.TypeAAAA, "", "11.0.0.0/24", nodata, 8},

@@ -158,6 +158,9 @@ func (b *builder) addInstance(in *Instance) {
 		a.slots[f] = b.view.slots.grow(len(in.Policies))
 		sources, decided := make([][]geo.Selector, len(in.Policies)), false
 		for p := range in.Policies {
+			if in.Together {
+				sources[p], decided = in.Sources[p], true
+			}
 			if in.Policies[p].Decided[f] != nil {
 				sources[p], decided = in.Sources[p], true
 				b.view.slots.set(a.slots[f]+int32(p), packFor(in, p, policy.Family(f), b.input.Counter))

@@ -154,6 +154,10 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 	}
 	hit.block = v.slots.at(a.slots[family] + int32(hit.policy))
 	hit.decidedBy = hit.block
+	if hit.block == nil { // the policy has no pool of the family, and shares its sources with those that have
+		hit.answer = n.other
+		return hit
+	}
 	if q.Type != wire.TypeA && q.Type != wire.TypeAAAA && !hit.block.cname {
 		hit.answer, hit.block = n.other, nil
 		if q.Type == wire.TypeANY {
@@ -168,13 +172,11 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 }
 
 // lookupPlan returns the policy of a client and the scope in the client's own family: an IPv4-mapped address is looked up
-// as IPv4, which lies 96 bits deep in IPv6.
+// as IPv4, which lies 96 bits deep in IPv6. The scope 0 of a constant plan holds in both families.
 func lookupPlan(plan *geo.Plan, client netip.Addr) (policy, scope int) {
 	policy, scope = plan.Lookup(client)
-	if client.Is4In6() {
-		if other, wide := plan.Lookup(netip.IPv6Unspecified()); scope > 0 || wide > 0 || other != policy {
-			scope += 96
-		}
+	if client.Is4In6() && !plan.Constant() {
+		scope += 96
 	}
 	return policy, scope
 }
