@@ -37,7 +37,7 @@ func TestLines(t *testing.T) {
 		{"lines.gtm.test", "127.1.128.0/24", "127.0.0.22", 17},  // east, the half without office
 		{"lines.gtm.test", "127.0.0.0/24", "127.0.0.21", 16},    // everybody, next to east
 		{"lines.gtm.test", "192.0.2.0/24", "127.0.0.21", 1},     // everybody, the upper half of IPv4
-		{"lines.gtm.test", "2001:db8::/56", "127.0.0.21", 0},    // no line has IPv6
+		{"lines.gtm.test", "2001:db8::/56", "127.0.0.21", 1},    // no line has IPv6, but 0 would mean IPv4 too
 		{"origin.gtm.test", "127.1.2.0/24", "127.0.0.2", 0},     // one policy for all
 		{"ns1.gtm.test", "127.1.2.0/24", "127.0.0.10", 0},       // no access domain
 		{"lines.gtm.test", "127.1.0.0/16", "127.0.0.22", 23},    // wider than any answer

@@ -56,5 +56,5 @@ func ExampleMap_Plan() {
 	// 10.1.2.3: policy 2, scope 16
 	// 10.2.3.4: policy 1, scope 15
 	// 192.0.2.1: policy 0, scope 1
-	// 2001:db8::1: policy 0, scope 0
+	// 2001:db8::1: policy 0, scope 1
 }

@@ -85,6 +85,20 @@ func (m model) scope(addr netip.Addr, same func(a, b netip.Addr) bool) int {
 	}
 }
 
+// planScope is scope for the policy, but 0 only where every address of both families has the same.
+func (m model) planScope(addr netip.Addr) int {
+	if m.constant() {
+		return 0
+	}
+	return max(1, m.scope(addr, m.samePolicy))
+}
+
+// constant reports whether every address of both families has the same policy.
+func (m model) constant() bool {
+	edges := append(m.edges(netip.IPv4Unspecified()), m.edges(netip.IPv6Unspecified())...)
+	return !slices.ContainsFunc(edges, func(edge netip.Addr) bool { return !m.samePolicy(edge, edges[0]) })
+}
+
 func (m model) samePolicy(a, b netip.Addr) bool  { return m.policy(a) == m.policy(b) }
 func (m model) sameMatches(a, b netip.Addr) bool { return slices.Equal(m.matches(a), m.matches(b)) }
 
@@ -161,20 +175,24 @@ func TestPlanAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := genModel(t)
 		_, plan := m.compile(t)
+		if want := m.constant(); plan.Constant() != want {
+			t.Fatalf("Constant() = %v, want %v", plan.Constant(), want)
+		}
 		regions := make(map[netip.Prefix]int)
 		for _, addr := range m.addresses(t) {
 			policy, scope := plan.Lookup(addr)
 			if want := m.policy(addr); policy != want {
 				t.Fatalf("%v: policy %d, want %d", addr, policy, want)
 			}
-			if want := m.scope(addr, m.samePolicy); scope != want {
+			if want := m.planScope(addr); scope != want {
 				t.Fatalf("%v: scope %d, want %d", addr, scope, want)
 			}
 			regions[netip.PrefixFrom(addr, scope).Masked()] = policy
 		}
 		for a := range regions {
 			for b := range regions {
-				if a != b && a.Overlaps(b) {
+				// Scope 0 may be taken to mean both families.
+				if a != b && a.Overlaps(b) || regions[a] != regions[b] && a.Bits() == 0 {
 					t.Fatalf("the regions %v and %v overlap", a, b)
 				}
 			}
@@ -278,7 +296,7 @@ func FuzzPlan(f *testing.F) {
 		addr, ok := netip.AddrFromSlice(b)
 		wantPolicy, wantScope := 0, 0
 		if ok {
-			wantPolicy, wantScope = m.policy(addr.Unmap()), m.scope(addr.Unmap(), m.samePolicy)
+			wantPolicy, wantScope = m.policy(addr.Unmap()), m.planScope(addr.Unmap())
 		}
 		if policy, scope := plan.Lookup(addr); policy != wantPolicy || scope != wantScope {
 			t.Errorf("%v: policy %d, scope %d; want %d, %d", addr, policy, scope, wantPolicy, wantScope)

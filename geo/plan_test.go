@@ -11,6 +11,8 @@ func TestPlanPartition(t *testing.T) {
 		line("wide", "10.0.0.0/8"),
 		line("office", "10.1.0.0/16"),
 		line("lab", "fc00::/7"),
+		line("four", "0.0.0.0/0"),
+		line("six", "::/0"),
 	}
 	m := mustCompile(t, lines)
 	stranger := []LineOptions{line("stranger", "10.0.0.0/8")}
@@ -22,14 +24,22 @@ func TestPlanPartition(t *testing.T) {
 		{netip.MustParsePrefix("10.0.0.0/8"), 0}, {netip.MustParsePrefix("11.0.0.0/8"), -1},
 		{netip.MustParsePrefix("12.0.0.0/6"), -1}, {netip.MustParsePrefix("16.0.0.0/4"), -1},
 		{netip.MustParsePrefix("32.0.0.0/3"), -1}, {netip.MustParsePrefix("64.0.0.0/2"), -1},
-		{netip.MustParsePrefix("128.0.0.0/1"), -1}, {netip.MustParsePrefix("::/0"), -1},
+		{netip.MustParsePrefix("128.0.0.0/1"), -1},
+		{netip.MustParsePrefix("::/1"), -1}, {netip.MustParsePrefix("8000::/1"), -1},
 	}
 	labOnly := []region{
-		{netip.MustParsePrefix("0.0.0.0/0"), 0},
+		{netip.MustParsePrefix("0.0.0.0/1"), 0}, {netip.MustParsePrefix("128.0.0.0/1"), 0},
 		{netip.MustParsePrefix("::/1"), 0}, {netip.MustParsePrefix("8000::/2"), 0},
 		{netip.MustParsePrefix("c000::/3"), 0}, {netip.MustParsePrefix("e000::/4"), 0},
 		{netip.MustParsePrefix("f000::/5"), 0}, {netip.MustParsePrefix("f800::/6"), 0},
 		{netip.MustParsePrefix("fc00::/7"), 1}, {netip.MustParsePrefix("fe00::/7"), 0},
+	}
+	// halves is both families in halves, each family with a policy.
+	halves := func(v4, v6 int) []region {
+		return []region{
+			{netip.MustParsePrefix("0.0.0.0/1"), v4}, {netip.MustParsePrefix("128.0.0.0/1"), v4},
+			{netip.MustParsePrefix("::/1"), v6}, {netip.MustParsePrefix("8000::/1"), v6},
+		}
 	}
 	for _, tc := range []struct {
 		name     string
@@ -39,7 +49,10 @@ func TestPlanPartition(t *testing.T) {
 		{"no policy", nil, all(-1)},
 		{"a policy without sources", [][]Selector{{}}, all(-1)},
 		{"global only", [][]Selector{{}, {Global}}, all(1)},
-		{"every source in one policy", mustPolicies(t, lines, "lab global office wide"), all(0)},
+		{"every source in one policy", mustPolicies(t, lines, "lab global office wide four six"), all(0)},
+		{"both families in one policy, without global", mustPolicies(t, lines, "four six lab"), all(0)},
+		{"each family in a policy", mustPolicies(t, lines, "four", "six"), halves(0, 1)},
+		{"one family in a policy, the other in none", mustPolicies(t, lines, "six"), halves(-1, 0)},
 		{"unused lines vanish", mustPolicies(t, lines, "wide"), wideOnly},
 		{"a nested line of the same policy vanishes", mustPolicies(t, lines, "wide office"), wideOnly},
 		{"one line beside global", mustPolicies(t, lines, "global", "lab"), labOnly},
@@ -47,8 +60,13 @@ func TestPlanPartition(t *testing.T) {
 		{"a source of another map", mustPolicies(t, stranger, "stranger"), all(-1)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := partitionOf(m.Plan(tc.policies)); !slices.Equal(got, tc.want) {
+			plan := m.Plan(tc.policies)
+			if got := partitionOf(plan); !slices.Equal(got, tc.want) {
 				t.Errorf("partition\n%v, want\n%v", got, tc.want)
+			}
+			// Two regions: each family whole.
+			if got, want := plan.Constant(), len(tc.want) == 2; got != want {
+				t.Errorf("Constant() = %v, want %v", got, want)
 			}
 		})
 	}

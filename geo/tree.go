@@ -15,7 +15,7 @@ func (w word) isLeaf() bool { return w&leafBit != 0 }
 func (w word) value() uint32 { return uint32(w &^ leafBit) }
 
 // A tree is a partition of one address family: a full binary tree over the bits of an address, in which no two
-// leaves that are siblings have the same value. The zero tree is not valid; a builder makes it.
+// leaves that are siblings have the same value, except after halve. The zero tree is not valid; a builder makes it.
 type tree struct {
 	nodes  [][2]word // by the next bit of the address
 	root   word
@@ -53,6 +53,13 @@ func (t *tree) lookup(k key) (value uint32, depth int) {
 		depth++
 	}
 	return w.value(), depth
+}
+
+// halve splits a tree that is a single leaf into two of the same value, at depth 1. It leaves every other tree alone.
+func (t *tree) halve() {
+	if t.root.isLeaf() {
+		t.nodes, t.root = [][2]word{{t.root, t.root}}, 0
+	}
 }
 
 // all yields the prefix and the value of every leaf under w, in address order, until yield returns false, and
