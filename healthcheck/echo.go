@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -88,13 +89,27 @@ func openEchoSocket(f *family, listen func(network, address string) (packetConn,
 		var rawErr error
 		s.datagram = false
 		if conn, rawErr = listen(f.raw, f.any); rawErr != nil {
-			return nil, newReason(errors.Join(err, rawErr), "ping: no ICMP socket for %s (datagram: %s; raw: %s): "+
-				"allow CAP_NET_RAW, or the process's group in net.ipv4.ping_group_range", f.name, bare(err), bare(rawErr))
+			return nil, noSocket(f, err, rawErr)
 		}
 	}
 	s.conn = conn
 	go s.read()
 	return s, nil
+}
+
+// noSocket returns the reason for a ping of which neither socket could be opened.
+func noSocket(f *family, datagram, raw error) error {
+	cause := errors.Join(datagram, raw)
+	text := fmt.Sprintf("no ICMP socket for %s (datagram: %s; raw: %s)", f.name, bare(datagram), bare(raw))
+	switch {
+	case errors.Is(cause, syscall.EPERM), errors.Is(cause, syscall.EACCES):
+		return newReason(errors.Join(errNoSocket, cause), "cannot probe: %s: allow CAP_NET_RAW, or the process's group in "+
+			"net.ipv4.ping_group_range", text)
+	case localFault(cause) != nil:
+		return newReason(cause, "cannot probe: %s", text)
+	default:
+		return newReason(cause, "ping: %s", text)
+	}
 }
 
 // close ends read and waits for it.

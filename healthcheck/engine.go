@@ -9,6 +9,9 @@
 // a schedule spread by a hash of its ID and feeds each result to a [Track], the pure state machine behind the
 // verdict. Everyone else sees immutable [Status] snapshots and learns from [Engine.Changed] when to take a new one.
 //
+// A result that says nothing of the address is void and changes no verdict: one that a lack of our own (descriptors,
+// memory, ports, the right to ping) or a pause of the process has spoiled.
+//
 // A [Probe] is a function; http.go, tcp.go and ping.go hold one each. Its error is the reason that people read.
 package healthcheck
 
@@ -29,14 +32,16 @@ const DefaultMaxInFlight = 4096
 
 // EngineOptions says what an [Engine] works with. The zero value is usable.
 type EngineOptions struct {
-	// Logger receives one line for each turn of a verdict. Nil discards them.
+	// Logger receives one line for each turn of a verdict, and one each when a fault of our own begins and ends to
+	// keep targets from being probed. Nil discards them.
 	Logger *slog.Logger
 	// Registerer takes the engine's metrics, until [Engine.Close]. Nil registers none.
 	Registerer prometheus.Registerer
 	// MaxInFlight bounds the probes that run at the same time. Zero or less is [DefaultMaxInFlight].
 	MaxInFlight int
 	// Saved is what an earlier engine knew, by target ID, as [Status.Saved] gave it. A target takes its entry
-	// up when it first appears; an entry is used once. The map is copied.
+	// up when it first appears; an entry is used once. Its first probe comes within min(interval, 1 s) and counts
+	// like any other. The map is copied.
 	Saved map[string]Saved
 }
 
@@ -45,6 +50,7 @@ type EngineOptions struct {
 type Engine struct {
 	logger  *slog.Logger
 	metrics *metrics
+	faults  *faults
 	slots   chan struct{} // Holds one token for each running probe.
 	epoch   time.Time     // The schedules of all targets count from here.
 	now     func() time.Time
@@ -86,6 +92,7 @@ func newEngine(o EngineOptions, now func() time.Time) (*Engine, error) {
 	return &Engine{
 		logger:   logger,
 		metrics:  metrics,
+		faults:   newFaults(logger),
 		slots:    make(chan struct{}, limit),
 		epoch:    now(),
 		now:      now,

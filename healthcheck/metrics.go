@@ -21,7 +21,7 @@ func newMetrics() *metrics {
 	m := &metrics{
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gtmd_probes_total",
-			Help: "Health check probes that counted, by protocol and result.",
+			Help: "Health check probes, by protocol and result; void ones count neither for nor against an address.",
 		}, []string{"protocol", "result"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gtmd_probe_duration_seconds",
@@ -41,6 +41,7 @@ func newMetrics() *metrics {
 	for _, protocol := range Protocol("").Values() {
 		m.probes.WithLabelValues(protocol, "good")
 		m.probes.WithLabelValues(protocol, "bad")
+		m.probes.WithLabelValues(protocol, "void")
 		m.duration.WithLabelValues(protocol)
 	}
 	return m
@@ -77,7 +78,7 @@ func (m *metrics) unregister() {
 	}
 }
 
-// observe counts one result.
+// observe counts one result that is good or bad.
 func (m *metrics) observe(protocol Protocol, good bool, took time.Duration) {
 	result := "bad"
 	if good {
@@ -85,4 +86,9 @@ func (m *metrics) observe(protocol Protocol, good bool, took time.Duration) {
 	}
 	m.probes.WithLabelValues(string(protocol), result).Inc()
 	m.duration.WithLabelValues(string(protocol)).Observe(took.Seconds())
+}
+
+// void counts one result that is neither. How long it took says nothing.
+func (m *metrics) void(protocol Protocol) {
+	m.probes.WithLabelValues(string(protocol), "void").Inc()
 }

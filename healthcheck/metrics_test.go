@@ -17,16 +17,20 @@ const zeroCounters = `
 # HELP gtmd_probes_in_flight Probes that are running now.
 # TYPE gtmd_probes_in_flight gauge
 gtmd_probes_in_flight 0
-# HELP gtmd_probes_total Health check probes that counted, by protocol and result.
+# HELP gtmd_probes_total Health check probes, by protocol and result; void ones count neither for nor against an address.
 # TYPE gtmd_probes_total counter
 gtmd_probes_total{protocol="http",result="bad"} 0
 gtmd_probes_total{protocol="http",result="good"} 0
+gtmd_probes_total{protocol="http",result="void"} 0
 gtmd_probes_total{protocol="https",result="bad"} 0
 gtmd_probes_total{protocol="https",result="good"} 0
+gtmd_probes_total{protocol="https",result="void"} 0
 gtmd_probes_total{protocol="ping",result="bad"} 0
 gtmd_probes_total{protocol="ping",result="good"} 0
+gtmd_probes_total{protocol="ping",result="void"} 0
 gtmd_probes_total{protocol="tcp",result="bad"} 0
 gtmd_probes_total{protocol="tcp",result="good"} 0
+gtmd_probes_total{protocol="tcp",result="void"} 0
 `
 
 func TestMetrics(t *testing.T) {

@@ -21,8 +21,7 @@ func (c *Check) ping(ctx context.Context, address netip.Addr) error {
 		data     = pattern(o.Size)
 		pace     = time.NewTicker(max(o.Timeout/time.Duration(2*o.Packets), 1))
 		received int
-		failed   int
-		failure  error
+		unsent   unsent
 	)
 	defer func() { socket.forget(keys) }()
 	defer pace.Stop()
@@ -30,7 +29,7 @@ func (c *Check) ping(ctx context.Context, address netip.Addr) error {
 		key, err := socket.send(address, data, replies)
 		keys = append(keys, key)
 		if err != nil {
-			failed, failure = failed+1, err
+			unsent.add(err)
 		}
 	}
 	send()
@@ -39,7 +38,7 @@ func (c *Check) ping(ctx context.Context, address netip.Addr) error {
 		if all && !tooMany(o.Packets-received, o) {
 			return nil
 		}
-		if all && received+failed == o.Packets {
+		if all && received+unsent.all == o.Packets {
 			break // Nothing is left to wait for.
 		}
 		tick := pace.C
@@ -57,18 +56,36 @@ func (c *Check) ping(ctx context.Context, address netip.Addr) error {
 		}
 		break
 	}
-	return pingReason(ctx, o, received, failed, failure)
+	return pingReason(ctx, o, received, unsent)
 }
 
-// pingReason says why a ping is bad.
-func pingReason(ctx context.Context, o *Options, received, failed int, failure error) error {
+// unsent are the packets of a ping that could not be sent.
+type unsent struct {
+	all, local int   // Local are those of all that a local fault kept back.
+	failure    error // The last one.
+	fault      error // The last one that was a local fault.
+}
+
+func (u *unsent) add(err error) {
+	u.all, u.failure = u.all+1, err
+	if localFault(err) != nil {
+		u.local, u.fault = u.local+1, err
+	}
+}
+
+// pingReason says why a ping is bad, or void: that is when it is bad for nothing but the packets that a local fault
+// kept back.
+func pingReason(ctx context.Context, o *Options, received int, unsent unsent) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return explain(ctx, ctx.Err(), awaitingAnswer, o.Timeout)
 	}
-	if failed == o.Packets {
-		return newReason(failure, "ping: sending: %s", bare(failure))
-	}
 	lost := o.Packets - received
+	if unsent.local > 0 && !tooMany(lost-unsent.local, o) {
+		return unable(unsent.fault, localFault(unsent.fault))
+	}
+	if unsent.all == o.Packets {
+		return newReason(unsent.failure, "ping: sending: %s", bare(unsent.failure))
+	}
 	return newReason(ctx.Err(), "ping: lost %d of %d packets (%d%%), bad from %d%%", lost, o.Packets, lost*100/o.Packets, o.LossRate)
 }
 

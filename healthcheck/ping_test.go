@@ -90,26 +90,43 @@ func TestPingLoss(t *testing.T) {
 }
 
 func TestPingErrors(t *testing.T) {
+	noBuffers := &net.OpError{Op: "write", Err: os.NewSyscallError("sendto", syscall.ENOBUFS)}
 	for _, tt := range []struct {
 		name    string
 		network fakeNetwork
 		want    string
+		fault   error
 	}{
 		{"no socket", fakeNetwork{refuseDatagram: true, refuseRaw: true},
-			"ping: no ICMP socket for IPv4 (datagram: permission denied; raw: operation not permitted): " +
-				"allow CAP_NET_RAW, or the process's group in net.ipv4.ping_group_range"},
-		{"no route", fakeNetwork{sendError: &net.OpError{Op: "write", Err: os.NewSyscallError("sendto", syscall.ENETUNREACH)}}, "ping: sending: network is unreachable"},
-		{"strangers answer", fakeNetwork{stranger: true}, "ping: lost 20 of 20 packets (100%), bad from 10%"},
-		{"another process's replies", fakeNetwork{refuseDatagram: true, otherID: true}, "ping: lost 20 of 20 packets (100%), bad from 10%"},
-		{"noise", fakeNetwork{noise: true}, "good"},
-		{"reading fails at times", fakeNetwork{readErrors: 3}, "good"},
+			"cannot probe: no ICMP socket for IPv4 (datagram: permission denied; raw: operation not permitted): " +
+				"allow CAP_NET_RAW, or the process's group in net.ipv4.ping_group_range", errNoSocket},
+		{"no files", fakeNetwork{listenError: syscall.EMFILE},
+			"cannot probe: no ICMP socket for IPv4 (datagram: too many open files; raw: too many open files)", syscall.EMFILE},
+		{"no ICMP", fakeNetwork{listenError: syscall.EPROTONOSUPPORT},
+			"ping: no ICMP socket for IPv4 (datagram: protocol not supported; raw: protocol not supported)", nil},
+		{"no buffers", fakeNetwork{sendError: noBuffers}, "cannot probe: no buffer space available", syscall.ENOBUFS},
+		{"no buffers for some, all others answered", fakeNetwork{sendError: noBuffers, sendErrors: 18}, "cannot probe: no buffer space available", syscall.ENOBUFS},
+		{"no buffers for one", fakeNetwork{sendError: noBuffers, sendErrors: 1}, "good", nil},
+		{"no buffers for some, one other lost", fakeNetwork{sendError: noBuffers, sendErrors: 5, drop: func(n int) bool { return n == 0 }},
+			"cannot probe: no buffer space available", syscall.ENOBUFS},
+		{"no buffers for some, two others lost", fakeNetwork{sendError: noBuffers, sendErrors: 5, drop: func(n int) bool { return n < 2 }},
+			"ping: lost 7 of 20 packets (35%), bad from 10%", nil},
+		{"no route", fakeNetwork{sendError: &net.OpError{Op: "write", Err: os.NewSyscallError("sendto", syscall.ENETUNREACH)}}, "ping: sending: network is unreachable", nil},
+		{"strangers answer", fakeNetwork{stranger: true}, "ping: lost 20 of 20 packets (100%), bad from 10%", nil},
+		{"another process's replies", fakeNetwork{refuseDatagram: true, otherID: true}, "ping: lost 20 of 20 packets (100%), bad from 10%", nil},
+		{"noise", fakeNetwork{noise: true}, "good", nil},
+		{"reading fails at times", fakeNetwork{readErrors: 3}, "good", nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			check := compileFake(t, Options{Protocol: Ping, Name: "ping"}, &tt.network)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
-			if err := check.Target(netip.MustParseAddr("192.0.2.1"), "").Probe(ctx, new(Report)); text(err) != tt.want {
+			err := check.Target(netip.MustParseAddr("192.0.2.1"), "").Probe(ctx, new(Report))
+			if text(err) != tt.want {
 				t.Errorf("%s:\n got %v\nwant %s", tt.name, err, tt.want)
+			}
+			if fault := localFault(err); fault != tt.fault {
+				t.Errorf("%s: fault %v, want %v", tt.name, fault, tt.fault)
 			}
 		})
 	}
@@ -195,8 +212,11 @@ type fakeNetwork struct {
 	noise                     bool             // What is no reply of ours comes before each reply.
 	readErrors                int              // So many reads fail first.
 	sendError, closeError     error
+	listenError               error // Of any socket.
+	sendErrors                int   // So many sends fail with sendError; 0 is all.
 
 	opened   int
+	refused  int
 	sent     int
 	lastSent time.Time
 }
@@ -204,6 +224,8 @@ type fakeNetwork struct {
 func (n *fakeNetwork) listen(network, _ string) (packetConn, error) {
 	datagram := network == "udp4" || network == "udp6"
 	switch {
+	case n.listenError != nil:
+		return nil, n.listenError
 	case datagram && n.refuseDatagram:
 		return nil, os.NewSyscallError("socket", syscall.EACCES)
 	case !datagram && n.refuseRaw:
@@ -242,7 +264,8 @@ type fakeSocket struct {
 
 func (s *fakeSocket) WriteTo(b []byte, to net.Addr) (int, error) {
 	n := s.network
-	if n.sendError != nil {
+	if n.sendError != nil && (n.sendErrors == 0 || n.refused < n.sendErrors) {
+		n.refused++
 		return 0, n.sendError
 	}
 	if len(b) > 65507 {

@@ -22,6 +22,31 @@ const maxReason = 300
 // errStillRunning is the result of a round in which the probe of an earlier one has not ended yet.
 var errStillRunning = errors.New("the probe before has not ended")
 
+// errNoSocket is that the system denies us any ICMP socket.
+var errNoSocket = errors.New("no ICMP socket")
+
+// localFaults are the errors for which a probe says something of this machine and nothing of the address. No route
+// and no permission to connect are not among them: they belong to the way to the address.
+var localFaults = []error{
+	syscall.EMFILE, syscall.ENFILE, // No file descriptor is left.
+	syscall.ENOMEM, syscall.ENOBUFS, // No memory is.
+	syscall.EADDRNOTAVAIL, // No local port is, or there is no local address at all.
+	errNoSocket,
+}
+
+// localFault returns which of localFaults a probe's error comes from, or nil. Such a result is void.
+func localFault(err error) error {
+	for _, fault := range localFaults {
+		if errors.Is(err, fault) {
+			return fault
+		}
+	}
+	return nil
+}
+
+// unable returns the reason for a probe that a local fault has prevented.
+func unable(cause, fault error) error { return newReason(cause, "cannot probe: %v", fault) }
+
 // reason is the error of a probe: what people read, and what it comes from.
 type reason struct {
 	text  string
@@ -95,7 +120,7 @@ func isTimeout(err error) bool {
 }
 
 // explain turns an error that ended a probe during a step into the reason that people read. When ctx has ended, that is
-// why. An error that is a reason already stays as it is. Nil stays nil.
+// why, unless a local fault is. An error that is a reason already stays as it is. Nil stays nil.
 func explain(ctx context.Context, err error, during step, timeout time.Duration) error {
 	var (
 		known *reason
@@ -107,6 +132,8 @@ func explain(ctx context.Context, err error, during step, timeout time.Duration)
 		return nil
 	case errors.As(err, &known):
 		return known
+	case localFault(err) != nil:
+		return unable(err, localFault(err))
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
@@ -179,6 +206,8 @@ func explainCertificate(err error, name string, now time.Time) error {
 		unknown x509.UnknownAuthorityError
 	)
 	switch {
+	case localFault(err) != nil:
+		return unable(err, localFault(err))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && now.Before(invalid.Cert.NotBefore):
 		return newReason(err, "TLS: certificate is not valid for another %s", roughly(invalid.Cert.NotBefore.Sub(now)))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -31,7 +31,10 @@ func TestExplain(t *testing.T) {
 		{system("connect", syscall.ENETUNREACH), connecting, "connect: network is unreachable"},
 		{system("connect", syscall.ETIMEDOUT), connecting, "connect: connection timed out"},
 		{system("connect", syscall.ECONNRESET), connecting, "connect: connection reset"},
-		{system("socket", syscall.EMFILE), connecting, "connect: too many open files"},
+		{system("socket", syscall.EMFILE), connecting, "cannot probe: too many open files"},
+		{system("connect", syscall.EADDRNOTAVAIL), connecting, "cannot probe: cannot assign requested address"},
+		{request(system("write", syscall.ENOBUFS)), awaitingHeader, "cannot probe: no buffer space available"},
+		{system("connect", syscall.EPERM), connecting, "connect: operation not permitted"},
 		{errors.New("odd"), connecting, "connect: odd"},
 		{request(context.DeadlineExceeded), connecting, "timeout after 5s connecting"},
 		{context.DeadlineExceeded, handshaking, "timeout after 5s in the TLS handshake"},
@@ -74,6 +77,44 @@ func TestExplain(t *testing.T) {
 	if err.Error() != "timeout after 1.5s waiting for the answer" || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a context that has ended does not win: %v", err)
 	}
+	if err := explain(ctx, syscall.ENFILE, connecting, time.Second); err.Error() != "cannot probe: too many open files in system" {
+		t.Errorf("a context that has ended hides a fault of our own: %v", err)
+	}
+}
+
+func TestLocalFault(t *testing.T) {
+	wrap := func(errno syscall.Errno) error {
+		return fmt.Errorf("outer: %w", &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)})
+	}
+	for _, tt := range []struct {
+		err  error
+		want error
+	}{
+		{nil, nil},
+		{wrap(syscall.EMFILE), syscall.EMFILE},
+		{wrap(syscall.ENFILE), syscall.ENFILE},
+		{wrap(syscall.ENOMEM), syscall.ENOMEM},
+		{wrap(syscall.ENOBUFS), syscall.ENOBUFS},
+		{wrap(syscall.EADDRNOTAVAIL), syscall.EADDRNOTAVAIL},
+		{newReason(wrap(syscall.EMFILE), "any text"), syscall.EMFILE},
+		{newReason(newReason(syscall.EMFILE, "any text"), "after a redirect"), syscall.EMFILE},
+		{errors.Join(syscall.EACCES, errNoSocket), errNoSocket},
+		{x509.SystemRootsError{Err: wrap(syscall.EMFILE)}, syscall.EMFILE},
+		// These say something of the origin, or of the way to it.
+		{wrap(syscall.ECONNREFUSED), nil},
+		{wrap(syscall.ECONNRESET), nil},
+		{wrap(syscall.EHOSTUNREACH), nil},
+		{wrap(syscall.ENETUNREACH), nil},
+		{wrap(syscall.ETIMEDOUT), nil},
+		{wrap(syscall.EPERM), nil},
+		{wrap(syscall.EACCES), nil},
+		{context.DeadlineExceeded, nil},
+		{newReason(nil, "connect: too many open files"), nil},
+	} {
+		if got := localFault(tt.err); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
+		}
+	}
 }
 
 func TestExplainHandshake(t *testing.T) {
@@ -109,6 +150,7 @@ func TestExplainCertificate(t *testing.T) {
 		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a", "b", "c"}, IPAddresses: []net.IP{{192, 0, 2, 1}}}},
 			"TLS: certificate is for a, b, c and 1 more, not www.example.com"},
 		{x509.UnknownAuthorityError{}, "TLS: certificate signed by unknown authority"},
+		{x509.SystemRootsError{Err: &os.PathError{Op: "open", Path: "ca.pem", Err: syscall.EMFILE}}, "cannot probe: too many open files"},
 	} {
 		if err := explainCertificate(tt.err, "www.example.com", now); err.Error() != tt.want {
 			t.Errorf("%v:\n got %s\nwant %s", tt.err, err, tt.want)

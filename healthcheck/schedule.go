@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// eagerStep is the longest time between probes of a target that has no verdict yet.
+	// eagerStep is the longest time between probes of a target that is eager.
 	eagerStep = time.Second
 	// maxJitter is the most that a probe starts after its slot on purpose.
 	maxJitter = 50 * time.Millisecond
@@ -35,8 +35,9 @@ type plan struct {
 	grid bool // Whether at is a slot of the grid of intervals as long as step.
 }
 
-// next returns the plan after last. A target without a verdict is eager: first within its share of min(interval,
-// 1 s), then every min(interval, 1 s). One with a verdict keeps to its slots. The result may lie in the past: then
+// next returns the plan after last. A target without a verdict, or whose verdict no result since the engine started
+// has looked at, is eager: first within its share of min(interval, 1 s), then every min(interval, 1 s). Any other
+// keeps to its slots. The result may lie in the past: then
 // the probe is late and due at once. What is late by more than an interval waits for the next slot instead, lest
 // all targets start together after a pause of the process.
 func (s schedule) next(last plan, eager bool, interval time.Duration, now time.Time) plan {

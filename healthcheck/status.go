@@ -16,12 +16,16 @@ type TargetStatus struct {
 	LastProbe time.Time
 	// LastDuration is how long that probe took.
 	LastDuration time.Duration
-	// LastError is the reason of that probe's bad result. Empty: it was good, or there was none yet.
+	// LastError is the reason of that probe's bad result or, when Void, why there has been none since. Empty: it was
+	// good, or there was none yet.
 	LastError string
+	// Void is whether the latest attempt was void for a fault of our own, such as a lack of file descriptors. All
+	// but LastError and Report stay as they were then.
+	Void bool
 	// Report is that of the last probe that had anything to report, so that a probe that does not come as far as
 	// the certificate does not hide its expiry.
 	Report Report
-	// GoodTotal and BadTotal count the results since the engine started.
+	// GoodTotal and BadTotal count the results since the engine started, void ones left out.
 	GoodTotal, BadTotal uint64
 }
 

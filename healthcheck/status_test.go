@@ -40,7 +40,7 @@ func TestEngineSaved(t *testing.T) {
 		if diff := cmp.Diff(want, e.Status().Saved()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		time.Sleep(15*time.Second + jitterOf(15*time.Second))
+		time.Sleep(eagerStep + jitterOf(eagerStep))
 		if got := e.Status().Targets["up"]; got.Verdict != Down || got.Bad != 3 {
 			t.Errorf("the streak does not go on: %+v", got)
 		}

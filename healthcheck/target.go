@@ -6,7 +6,8 @@ import (
 )
 
 // Probe asks one address once whether it is well. Nil is good; an error is bad, and its text is the reason that
-// people read. The probe ends when ctx does; ctx carries the timeout as its deadline. An error caused by that
+// people read. An error that matches EMFILE, ENFILE, ENOMEM, ENOBUFS or EADDRNOTAVAIL says nothing of the address: that
+// result is void. The probe ends when ctx does; ctx carries the timeout as its deadline. An error caused by that
 // deadline matches [context.DeadlineExceeded] or [os.ErrDeadlineExceeded]. Further findings go to report, which is
 // never nil, belongs to the probe until it returns, and counts whatever the result.
 type Probe func(ctx context.Context, report *Report) error

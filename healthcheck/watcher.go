@@ -32,6 +32,7 @@ type watcher struct {
 	target   atomic.Pointer[Target]       // The latest parameters; written by Engine.Set.
 	replan   chan struct{}                // Capacity 1: the interval is another one.
 	status   atomic.Pointer[TargetStatus] // What others see; written by watch.
+	fault    error                        // The local fault that made the last result void; watch's own.
 }
 
 // result is what came out of one probe.
@@ -67,13 +68,14 @@ func (w *watcher) update(target *Target) {
 // watch probes the target until ctx ends. Its owner is Engine.running.
 func (w *watcher) watch(ctx context.Context) {
 	defer w.engine.running.Done()
+	defer func() { w.engine.faults.leave(w.fault) }()
 	var (
 		last  plan
 		stuck <-chan result // Of a probe that did not end in time. At most one.
-		void  int           // Results in a row that did not count.
+		void  int           // Results in a row that a pause made void.
 	)
 	for {
-		due := w.engine.now() // After a void result: at once.
+		due := w.engine.now() // After a pause: at once.
 		if void == 0 {
 			var ok bool
 			if last, due, ok = w.rest(ctx, last); !ok {
@@ -99,10 +101,16 @@ func (w *watcher) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if localFault(r.err) != nil {
+			void = 0
+			w.discard(target, r)
+			continue
+		}
 		took := w.engine.now().Sub(start)
 		paused := stuck == nil && r.err != nil && took > target.Timeout+pauseSign
 		if paused && void < maxVoid {
 			void++
+			w.engine.metrics.void(target.Protocol)
 			continue
 		}
 		void = 0
@@ -113,7 +121,8 @@ func (w *watcher) watch(ctx context.Context) {
 // rest sleeps until the probe after last is due. It reports false when ctx has ended.
 func (w *watcher) rest(ctx context.Context, last plan) (next plan, due time.Time, ok bool) {
 	for {
-		eager := w.status.Load().Verdict == Unknown
+		status := w.status.Load()
+		eager := status.Verdict == Unknown || status.LastProbe.IsZero()
 		next = w.schedule.next(last, eager, w.target.Load().Interval, w.engine.now())
 		due = next.at.Add(jitter(next.step))
 		timer := time.NewTimer(due.Sub(w.engine.now()))
@@ -133,7 +142,12 @@ func (w *watcher) rest(ctx context.Context, last plan) (next plan, due time.Time
 func (w *watcher) acquire(ctx context.Context) bool {
 	select {
 	case w.engine.slots <- struct{}{}:
-		return true
+		// Close reaches one watcher after the other, and a probe that it has ended may have made this room.
+		if ctx.Err() == nil && w.engine.ctx.Err() == nil {
+			return true
+		}
+		<-w.engine.slots
+		return false
 	case <-ctx.Done():
 		return false
 	}
@@ -190,7 +204,7 @@ func (w *watcher) record(target *Target, r result, start time.Time, took time.Du
 	old := w.status.Load()
 	next := *old
 	next.Track = old.Next(r.err, target.Fall, target.Rise, now)
-	next.LastProbe, next.LastDuration, next.LastError = start, took, ""
+	next.LastProbe, next.LastDuration, next.LastError, next.Void = start, took, "", false
 	if r.err != nil {
 		next.LastError = clean(r.err.Error())
 		next.BadTotal++
@@ -201,6 +215,7 @@ func (w *watcher) record(target *Target, r result, start time.Time, took time.Du
 		next.Report = r.report
 	}
 	w.status.Store(&next)
+	w.turn(nil, now)
 	w.engine.metrics.observe(target.Protocol, r.err == nil, took)
 	if old.Verdict != next.Verdict {
 		w.log(old.Track, next.Track, r.err)
@@ -211,6 +226,29 @@ func (w *watcher) record(target *Target, r result, start time.Time, took time.Du
 	if old.tells(next.Track) || old.Report != next.Report {
 		w.engine.signal()
 	}
+}
+
+// discard publishes that a result is void for a local fault: it counts neither as good nor as bad. What the probe
+// found out before stays true.
+func (w *watcher) discard(target *Target, r result) {
+	old := w.status.Load()
+	next := *old
+	next.LastError, next.Void = clean(r.err.Error()), true
+	if r.report != (Report{}) {
+		next.Report = r.report
+	}
+	w.status.Store(&next)
+	w.turn(localFault(r.err), w.engine.now())
+	w.engine.metrics.void(target.Protocol)
+	if old.Report != next.Report {
+		w.engine.signal()
+	}
+}
+
+// turn notes which local fault keeps the target from being probed; nil is none.
+func (w *watcher) turn(fault error, now time.Time) {
+	w.engine.faults.move(w.id, w.fault, fault, now)
+	w.fault = fault
 }
 
 // log writes the line of a verdict's turn: Warn when it turned down, else Info.

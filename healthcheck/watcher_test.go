@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 func TestWatcherPanic(t *testing.T) {
@@ -128,6 +130,9 @@ func TestWatcherPause(t *testing.T) {
 			got := e.Status().Targets["a"]
 			if got.BadTotal != 0 || got.GoodTotal != before.GoodTotal+1 || got.Since != before.Since {
 				t.Errorf("%s: %+v", tt.name, got)
+			}
+			if voids := testutil.ToFloat64(e.metrics.probes.WithLabelValues("http", "void")); voids != 1 {
+				t.Errorf("%s: %v void results are counted", tt.name, voids)
 			}
 			calls := s.calls()
 			if wait := calls[len(calls)-1].Sub(again); wait != 0 {
