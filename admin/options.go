@@ -1,5 +1,10 @@
 package admin
 
+import (
+	"net"
+	"net/netip"
+)
+
 // Options is the [admin] section of the configuration.
 type Options struct {
 	// Address of the read-only API, /metrics, /healthz and /readyz over HTTP. Empty: none.
@@ -8,4 +13,21 @@ type Options struct {
 	Socket string `toml:"socket" default:"/run/gtmd/admin.sock"`
 	// File with the bearer token that HTTP requests must carry when listen is not a loopback address. /healthz and /readyz need none.
 	TokenFile string `toml:"token_file"`
+}
+
+// NeedsToken reports whether HTTP requests must carry the token of TokenFile: others than this machine can reach Listen.
+// They can unless it is a loopback address, or "localhost", with a port; nobody can when it is empty.
+func (o *Options) NeedsToken() bool {
+	if o.Listen == "" {
+		return false
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return true
+	}
+	if host == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err != nil || !ip.IsLoopback()
 }

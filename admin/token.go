@@ -5,29 +5,14 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 )
 
-// isLoopback reports whether only this machine can reach the address.
-func isLoopback(listen string) bool {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
-}
-
-// readToken returns the hash of the token that requests must carry; nil where only this machine can reach the address.
+// readToken returns the hash of the token that requests must carry; nil where they need none.
 func readToken(options Options) (*[sha256.Size]byte, error) {
-	if isLoopback(options.Listen) {
+	if !options.NeedsToken() {
 		return nil, nil
 	}
 	if options.TokenFile == "" {

@@ -183,12 +183,16 @@ prefixes = ["10.0.0.0/8", "10.0.0.0/16"]`, []string{
 		{"set: max_answers without balance all", globalPolicy(`{ pools = ["p4"], balance = "sticky", max_answers = 2 }`), []string{
 			`gtmd.toml:25:95: max_answers limits the answers of balance "all", and this is "sticky": remove it`}},
 		{"set: threshold out of reach", globalPolicy(`{ pools = ["p4", "p4b", "p6"], min_available = 4 }`), []string{
-			`gtmd.toml:25:88: min_available is 4 and only 1 of the set's ipv6 addresses can become available: want at most 1`,
-			`gtmd.toml:25:88: min_available is 4 and only 3 of the set's ipv4 addresses can become available: want at most 3`}},
+			`gtmd.toml:25:88: min_available is 4, more than the set has ipv4 addresses: want at most 3`,
+			`gtmd.toml:25:88: min_available is 4, more than the set has ipv6 addresses: want at most 1`}},
+		{"set: threshold out of reach of addresses that are all offline", globalPolicy(`{ pools = ["off"], min_available = 2 }`) + "\n[[pool]]\nname = \"off\"\ntype = \"ipv4\"\naddresses = { address = \"192.0.2.1\", mode = \"offline\" }", []string{
+			`gtmd.toml:25:76: min_available is 2, more than the set has ipv4 addresses: want at most 1`}},
 		{"set: a share is never out of reach", globalPolicy(`{ pools = ["p4", "p4b", "p6"], min_available = "100%" }`), nil},
-		{"set: threshold over all types in a joint instance", policies(`policy = [
+		{"set: threshold for each type in a joint instance", policies(`policy = [
   { name = "G", sources = ["global"], primary = { pools = ["p4", "p6"], min_available = 3 }, backup = { pools = ["pd"], min_available = 2 } }]`), []string{
-			`gtmd.toml:26:121: min_available is 2 and only 1 of the set's addresses can become available: want at most 1`}},
+			`gtmd.toml:26:73: min_available is 3, more than the set has ipv4 addresses: want at most 2`,
+			`gtmd.toml:26:73: min_available is 3, more than the set has ipv6 addresses: want at most 1`,
+			`gtmd.toml:26:121: min_available is 2, more than the set has domain names: want at most 1`}},
 		{"switch to a backup that is not there", policies(`policy = [
   { name = "G", sources = ["global"], primary = { pools = ["p4", "p6"] }, switch = "backup" },
   { name = "H", sources = ["office"], primary = { pools = ["p4", "p6"] }, backup = { pools = ["p4b"] }, switch = "backup" },
@@ -374,6 +378,26 @@ func checkRowsOfWarnings(check string, instance func(name, business string) stri
 		{"a host of its own", preamble + strings.Replace(check, "\"https\"", "\"https\"\nhost = \"x.example\"", 1) + instance("a", "") + instance("b", `"b.example"`), nil},
 		{"all offline", globalPolicy(`{ pools = ["off"] }`) + "\n[[pool]]\nname = \"off\"\ntype = \"ipv4\"\naddresses = { address = \"192.0.2.1\", mode = \"offline\" }", []string{
 			`gtmd.toml:25:47: all ipv4 addresses of this set are offline: it is never available`}},
+		{"all offline, names", globalPolicy(`{ pools = ["off"] }`) + "\n[[pool]]\nname = \"off\"\ntype = \"domain\"\naddresses = { address = \"x.example.net\", mode = \"offline\" }", []string{
+			`gtmd.toml:25:47: all domain names of this set are offline: it is never available`}},
+		{"threshold out of reach while some are offline", globalPolicy(`{ pools = ["p4", "p4b", "p6", "off"], min_available = 2 }, backup = { pools = ["off"], min_available = 2 }`) + `
+[[pool]]
+name = "off"
+type = "ipv6"
+addresses = ["2001:db8::2", { address = "2001:db8::3", mode = "offline" }]`, []string{
+			`gtmd.toml:25:144: min_available is 2 and all but 1 of the set's 2 ipv6 addresses are offline, so the set is never available while they are offline`}},
+		{"threshold out of reach in a joint instance while some are offline", globalPolicy(`{ pools = ["p4", "off"], min_available = 2 }, backup = { pools = ["offd"], min_available = 2 }`) + `
+[[pool]]
+name = "off"
+type = "ipv6"
+addresses = ["2001:db8::2", { address = "2001:db8::3", mode = "offline" }]
+[[pool]]
+name = "offd"
+type = "domain"
+addresses = ["x.example.net", { address = "y.example.net", mode = "offline" }]`, []string{
+			`gtmd.toml:25:82: min_available is 2 and all but 1 of the set's 2 ipv6 addresses are offline, so the set is never available while they are offline`,
+			`gtmd.toml:25:132: min_available is 2 and all but 1 of the set's 2 domain names are offline, so the set is never available while they are offline`}},
+		{"a share out of reach of none", globalPolicy(`{ pools = ["off"], min_available = "100%" }`) + "\n[[pool]]\nname = \"off\"\ntype = \"ipv4\"\naddresses = [\"192.0.2.1\", { address = \"192.0.2.2\", mode = \"offline\" }]", nil},
 		{"name server without address", "[[zone]]\nname = \"gtm.example.com\"\nnameservers = [\"ns1.gtm.example.com\", \"ns2.example.com\"]\ncontact = \"hostmaster@example.com\"\n", []string{
 			`gtmd.toml:3:16: name server "ns1.gtm.example.com" lies in zone "gtm.example.com" and has no address there: add its A or AAAA record to the zone file`}},
 		{"name server that is an access domain", strings.Replace(globalPolicy(`{ pools = ["p4"] }`), "ns1.example.com", "a.gtm.example.com", 1), nil},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 
@@ -28,8 +27,8 @@ func (k *checker) checkInstances() {
 	k.checkCycles(accessDomains)
 }
 
-// isJoint tells whether some set of an instance is a domain set. Then its policies decide once for all types, and one
-// table of sources serves them.
+// isJoint tells whether some set of an instance is a domain set. Then one table of sources serves all types, so that a
+// client has the same policy whatever it asks for.
 func (k *checker) isJoint(instance *policy.InstanceOptions) bool {
 	for name := range members(instance) {
 		if i, ok := k.pools.first[name]; ok && k.config.File.Pools[i].Type == policy.TypeDomain {
@@ -189,57 +188,4 @@ func (k *checker) source(source, path string) bool {
 		k.errorf(path, "there is no line %s%s", quote(source), choices(source, known, "[[geo.line]]"))
 	}
 	return false
-}
-
-// checkCycles reports domain pools whose answer leads back to the access domain that asks them. Access domains are
-// given by the path of their keys.
-func (k *checker) checkCycles(accessDomains map[string]string) {
-	instances := k.config.File.Instances
-	targets := map[string][]cycleStep{} // by access domain
-	for i := range instances {
-		seen := map[string]bool{}
-		for name := range members(&instances[i]) {
-			j, ok := k.pools.first[name]
-			if !ok || seen[name] || k.config.Pools[j].Type != policy.TypeDomain {
-				continue
-			}
-			seen[name] = true
-			for n, address := range k.config.Pools[j].Addresses {
-				if accessDomains[address.Address] != "" {
-					key := element(element("pool", j)+".addresses", n) + ".address"
-					targets[instances[i].AccessDomain] = append(targets[instances[i].AccessDomain], cycleStep{address.Address, key})
-				}
-			}
-		}
-	}
-	for i := range instances {
-		start := instances[i].AccessDomain
-		for _, step := range targets[start] {
-			if trail := leadsTo(targets, step.domain, start, []string{plainName(start)}, map[string]bool{}); trail != nil {
-				k.errorf(step.path, "access domain %s leads back to itself: %s", quote(plainName(start)), strings.Join(trail, " -> "))
-			}
-		}
-	}
-}
-
-// cycleStep is an access domain that a domain pool answers with, and the path of that address.
-type cycleStep struct{ domain, path string }
-
-// leadsTo returns the way from one access domain to another, after the trail given, or nil. Access domains that have been
-// seen are no way.
-func leadsTo(targets map[string][]cycleStep, from, to string, trail []string, seen map[string]bool) []string {
-	if seen[from] {
-		return nil
-	}
-	seen[from] = true
-	trail = append(slices.Clip(trail), plainName(from))
-	if from == to {
-		return trail
-	}
-	for _, step := range targets[from] {
-		if found := leadsTo(targets, step.domain, to, trail, seen); found != nil {
-			return found
-		}
-	}
-	return nil
 }

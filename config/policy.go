@@ -3,7 +3,6 @@ package config
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"gtmd/policy"
 )
@@ -20,12 +19,12 @@ func (f families) with(other families) families {
 }
 
 // checkPolicy checks one policy but for its sources. It returns the families of all its sets. A policy of a joint
-// instance decides once for all types.
+// instance may decide once for all types.
 func (k *checker) checkPolicy(p *policy.PolicyOptions, at string, joint bool) families {
 	k.checkName(at+".name", "policy", p.Name)
 	var primary, backup families
 	for set, name := range sets(p) {
-		found := k.checkSet(set, at+"."+name, joint)
+		found := k.checkSet(set, at+"."+name)
 		if set == &p.Primary {
 			primary = found
 		} else {
@@ -71,9 +70,9 @@ func samePools(a, b *policy.SetOptions) bool {
 }
 
 // checkSet checks one set and fills in its balance. It returns its families.
-func (k *checker) checkSet(set *policy.SetOptions, at string, joint bool) families {
+func (k *checker) checkSet(set *policy.SetOptions, at string) families {
 	var found families
-	candidates := map[policy.PoolType]int{} // addresses that are not offline
+	counts := map[policy.PoolType]count{}
 	first := map[string]int{}
 	for i, member := range set.Pools {
 		path := element(at+".pools", i) + ".pool"
@@ -92,7 +91,8 @@ func (k *checker) checkSet(set *policy.SetOptions, at string, joint bool) famili
 			ipv4: pool.Type == policy.TypeIPv4, ipv6: pool.Type == policy.TypeIPv6, domain: pool.Type == policy.TypeDomain,
 			isUnknown: pool.Type == "",
 		})
-		candidates[pool.Type] += notOffline(pool)
+		of := counts[pool.Type]
+		counts[pool.Type] = count{of.all + len(pool.Addresses), of.candidates + notOffline(pool)}
 	}
 	if found.domain && (found.ipv4 || found.ipv6) {
 		k.errorf(at+".pools", "domain pools and address pools are mixed: a set answers either a CNAME or addresses, make it two policies or two sets")
@@ -107,7 +107,7 @@ func (k *checker) checkSet(set *policy.SetOptions, at string, joint bool) famili
 		k.errorf(at+".max_answers", "max_answers limits the answers of balance \"all\", and this is %q: remove it", set.Balance)
 	}
 	if !found.isUnknown {
-		k.checkThreshold(set, at, candidates, joint)
+		k.checkThreshold(set, at, counts)
 	}
 	return found
 }
@@ -123,24 +123,30 @@ func notOffline(pool *policy.PoolOptions) int {
 	return n
 }
 
-// checkThreshold checks that a set can become available at all: for each type that it has, or in a joint instance for all
-// of them together. The candidates are the addresses that are not offline. A set whose addresses are all offline is out
-// of service on purpose, which is worth a warning only.
-func (k *checker) checkThreshold(set *policy.SetOptions, at string, candidates map[policy.PoolType]int, joint bool) {
-	if joint {
-		total := 0
-		for _, n := range candidates {
-			total += n
-		}
-		candidates = map[policy.PoolType]int{"": total}
-	}
-	for _, kind := range slices.Sorted(maps.Keys(candidates)) {
-		n, of := candidates[kind], strings.TrimPrefix(string(kind)+" addresses", " ")
-		if n == 0 {
+// count is how many addresses of one type a set has.
+type count struct{ all, candidates int } // candidates are those that are not offline
+
+// checkThreshold checks that a set can become available: for each type that it has, since each family has to reach the
+// threshold by itself. Addresses are taken offline on purpose, so what they keep from being available is worth a warning.
+func (k *checker) checkThreshold(set *policy.SetOptions, at string, counts map[policy.PoolType]count) {
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		n, of := counts[kind], addresses(kind)
+		switch {
+		case n.all > 0 && set.MinAvailable.Need(n.all) > n.all:
+			k.errorf(at+".min_available", "min_available is %s, more than the set has %s: want at most %d", set.MinAvailable, of, n.all)
+		case n.candidates == 0:
 			k.warnf(at, "all %s of this set are offline: it is never available", of)
-		} else if need := set.MinAvailable.Need(n); need > n {
-			k.errorf(at+".min_available", "min_available is %s and only %d of the set's %s can become available: want at most %d",
-				set.MinAvailable, n, of, n)
+		case set.MinAvailable.Need(n.candidates) > n.candidates:
+			k.warnf(at+".min_available", "min_available is %s and all but %d of the set's %d %s are offline, so the set is never available while they are offline",
+				set.MinAvailable, n.candidates, n.all, of)
 		}
 	}
+}
+
+// addresses are the addresses of a pool type, for messages.
+func addresses(t policy.PoolType) string {
+	if t == policy.TypeDomain {
+		return "domain names"
+	}
+	return string(t) + " addresses"
 }

@@ -26,7 +26,7 @@ func (k *checker) listeners() {
 	if admin.Listen == "" {
 		return
 	}
-	host, port, err := net.SplitHostPort(admin.Listen)
+	_, port, err := net.SplitHostPort(admin.Listen)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
@@ -34,9 +34,7 @@ func (k *checker) listeners() {
 		k.errorf("admin.listen", "%s is no address with a port: want one such as \"127.0.0.1:8553\", or \"\" for none", quote(admin.Listen))
 		return
 	}
-	addr, err := netip.ParseAddr(host)
-	isLoopback := err == nil && addr.Unmap().IsLoopback() || host == "localhost"
-	if !isLoopback && admin.TokenFile == "" {
+	if admin.NeedsToken() && admin.TokenFile == "" {
 		k.errorf("admin.listen", "%s is not a loopback address: set token_file, or listen on 127.0.0.1 or [::1]", quote(admin.Listen))
 	}
 }
