@@ -20,8 +20,9 @@ type Backend interface {
 	Explain(Question) (Explanation, error)
 	// Reload loads the configuration again and returns when it is served or refused; the error has every problem.
 	Reload(context.Context) error
-	// Switch makes a policy serve a set, by its role, until availability or the operator moves it again.
-	Switch(context.Context, SwitchRequest) error
+	// Switch makes a policy serve a set, by its role, until availability or the operator moves it again. Each family that
+	// the policy decides moves by itself; it is an error only when none can.
+	Switch(context.Context, SwitchRequest) (SwitchResult, error)
 }
 
 // Version says which program runs.
@@ -117,13 +118,15 @@ type AddressStatus struct {
 	Standing  string `json:"standing"`
 	Served    bool   `json:"served,omitempty"` // only in explanations
 	// What the health check knows; empty for an address that is not probed.
-	Since              *time.Time `json:"since,omitempty"`
-	Reason             string     `json:"reason,omitempty"`
-	Good               int        `json:"good,omitempty"`
-	Bad                int        `json:"bad,omitempty"`
-	LastProbe          *time.Time `json:"last_probe,omitempty"`
-	LastMilliseconds   float64    `json:"last_milliseconds,omitempty"`
-	LastError          string     `json:"last_error,omitempty"`
+	Since            *time.Time `json:"since,omitempty"`
+	Reason           string     `json:"reason,omitempty"`
+	Good             int        `json:"good,omitempty"`
+	Bad              int        `json:"bad,omitempty"`
+	LastProbe        *time.Time `json:"last_probe,omitempty"`
+	LastMilliseconds float64    `json:"last_milliseconds,omitempty"`
+	LastError        string     `json:"last_error,omitempty"`
+	// CannotProbe: the latest attempt failed for a lack of this machine, which LastError names; the verdict stays as it was.
+	CannotProbe        bool       `json:"cannot_probe,omitempty"`
 	Warning            string     `json:"warning,omitempty"`
 	CertificateExpires *time.Time `json:"certificate_expires,omitempty"`
 }
@@ -146,6 +149,23 @@ type SwitchRequest struct {
 	Instance string `json:"instance"`
 	Policy   string `json:"policy"`
 	Set      string `json:"set"`
+}
+
+// SwitchResult is the answer of /api/v1/switch: the request, and what became of it in each family that the policy decides
+// by itself, "ipv4" and "ipv6", or "both" where it decides once for both.
+type SwitchResult struct {
+	SwitchRequest
+	// Moved are the families that the set is in force for now; it may have been before. There is at least one.
+	Moved []string `json:"moved"`
+	// Kept are the families that stay as they were.
+	Kept []KeptFamily `json:"kept,omitempty"`
+}
+
+// KeptFamily is a family that a switch did not move.
+type KeptFamily struct {
+	Family string `json:"family"`
+	// Reason says, for people, why not.
+	Reason string `json:"reason"`
 }
 
 // Question is what Explain is asked.

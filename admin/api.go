@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -54,7 +55,14 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, explanation)
 }
 
+// reload has no time limit but the backend's own: it waits for addresses that are new. (When the time to read a request
+// is over, net/http ends the context of one that was read, too.)
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	limits := http.NewResponseController(w)
+	if err := errors.Join(limits.SetReadDeadline(time.Time{}), limits.SetWriteDeadline(time.Time{})); err != nil {
+		replyError(w, http.StatusInternalServerError, err)
+		return
+	}
 	if err := s.backend.Reload(r.Context()); err != nil {
 		replyError(w, http.StatusUnprocessableEntity, err)
 		return
@@ -74,11 +82,12 @@ func (s *Server) switchSet(w http.ResponseWriter, r *http.Request) {
 		replyError(w, code, errors.New(`want a JSON body such as {"instance":"cdn-origin","policy":"Global","set":"primary"}: `+err.Error()))
 		return
 	}
-	if err := s.backend.Switch(r.Context(), request); err != nil {
+	result, err := s.backend.Switch(r.Context(), request)
+	if err != nil {
 		replyError(w, http.StatusUnprocessableEntity, err)
 		return
 	}
-	reply(w, http.StatusOK, request)
+	reply(w, http.StatusOK, result)
 }
 
 // Failure is the body of every API reply that is no success, but for paths and methods that do not exist.

@@ -53,9 +53,10 @@ func (b *backend) Reload(context.Context) error {
 	return b.err
 }
 
-func (b *backend) Switch(_ context.Context, r admin.SwitchRequest) error {
+func (b *backend) Switch(_ context.Context, r admin.SwitchRequest) (admin.SwitchResult, error) {
 	b.switched <- r
-	return b.err
+	kept := []admin.KeptFamily{{Family: "ipv6", Reason: "the primary set is not available"}}
+	return admin.SwitchResult{SwitchRequest: r, Moved: []string{"ipv4"}, Kept: kept}, b.err
 }
 
 func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }

@@ -143,7 +143,7 @@ func addressStatus(a *policy.Address, standing policy.Standing, health *healthch
 		return s
 	}
 	s.Since, s.Reason, s.Good, s.Bad = moment(t.Since), t.Reason, t.Good, t.Bad
-	s.LastProbe, s.LastError = moment(t.LastProbe), t.LastError
+	s.LastProbe, s.LastError, s.CannotProbe = moment(t.LastProbe), t.LastError, t.Void
 	s.LastMilliseconds = float64(t.LastDuration.Microseconds()) / 1000
 	s.Warning, s.CertificateExpires = t.Report.Warning, moment(t.Report.CertificateExpires)
 	return s

@@ -26,7 +26,7 @@ func (n *Node) ask(ctx context.Context, work func() error) error {
 }
 
 // runController is the only writer of the world: each case makes the next world and publishes it, or leaves all as it is.
-// It reads no file and waits for no network.
+// It reads no file, opens no socket and waits for no network: who asks for something has done that before.
 func (n *Node) runController(ctx context.Context) {
 	for {
 		deadline := n.timer()
@@ -37,9 +37,18 @@ func (n *Node) runController(ctx context.Context) {
 			r.done <- r.work()
 		case <-n.engine.Changed():
 			n.step()
+			n.tellFollowed()
 		case <-deadline:
 			n.step()
 		}
+	}
+}
+
+// tellFollowed wakes the reload that waits for verdicts; it never blocks.
+func (n *Node) tellFollowed() {
+	select {
+	case n.followed <- struct{}{}:
+	default:
 	}
 }
 

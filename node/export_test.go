@@ -7,3 +7,6 @@ func (n *Node) Gatherer() prometheus.Gatherer { return n.registry }
 
 // StateFile is the name of the saved state.
 const StateFile = stateFile
+
+// Targets is how many targets are probed.
+func (n *Node) Targets() int { return len(n.engine.Status().Targets) }

@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +75,8 @@ func TestManualFailback(t *testing.T) {
 	s := newSite(t, 2)
 	n := s.start(header, pools, instance, "failback = \"manual\"\n")
 	order := func(set string) error {
-		return n.Switch(context.Background(), admin.SwitchRequest{Instance: "cdn-origin", Policy: "Global", Set: set})
+		_, err := n.Switch(context.Background(), admin.SwitchRequest{Instance: "cdn-origin", Policy: "Global", Set: set})
+		return err
 	}
 	s.origins[0].stop()
 	eventually(t, "backup, failover", func() string { return inForce(n, 0) })
@@ -137,7 +140,8 @@ prefixes = ["198.51.100.0/24"]
 		{"cdn-origin", "Global", "backup", `policy "Global" has failback = "auto" and its primary set is available, so it would return at once`},
 		{"cdn-origin", "Pinned", "primary", `policy "Pinned" is pinned by switch = "primary": change that in the configuration`},
 	} {
-		contains(t, n.Switch(context.Background(), admin.SwitchRequest{Instance: row.instance, Policy: row.policy, Set: row.set}), row.want)
+		_, err := n.Switch(context.Background(), admin.SwitchRequest{Instance: row.instance, Policy: row.policy, Set: row.set})
+		contains(t, err, row.want)
 	}
 	equal(t, "generation", n.Status().Config.Generation, 1)
 	equal(t, "switches", len(n.Status().Switches), 0)
@@ -201,4 +205,42 @@ fall_through = true
 	s.origins[2].start()
 	eventually(t, s.origins[2].String(), office)
 	equal(t, "global", answer(n, dns.TypeA, ""), s.origins[1].String())
+}
+
+// TestSwitchOfOneFamily returns IPv4 to its primary while that of IPv6 is down.
+func TestSwitchOfOneFamily(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	six := &origin{t: t, address: netip.AddrPortFrom(netip.IPv6Loopback(), s.origins[0].address.Port())}
+	six.start()
+	n := s.start(header, pools, `
+[[pool]]
+name = "six1"
+type = "ipv6"
+health_check = "web"
+addresses = ["::1"]
+[[pool]]
+name = "six2"
+type = "ipv6"
+addresses = ["2001:db8::2"]
+`, strings.NewReplacer(`["test1"]`, `["test1", "six1"]`, `["test2"]`, `["test2", "six2"]`).Replace(instance), "failback = \"manual\"\n")
+	order := func(set string) (string, error) {
+		r, err := n.Switch(context.Background(), admin.SwitchRequest{Instance: "cdn-origin", Policy: "Global", Set: set})
+		return fmt.Sprint(r.Moved, r.Kept), err
+	}
+	s.origins[0].stop()
+	six.stop()
+	eventually(t, "backup, failover; backup, failover", func() string { return inForce(n, 0) + "; " + inForce(n, 1) })
+	_, err := order("primary")
+	contains(t, err, `the primary set of policy "Global" (ipv4) is not available: 0 addresses up, 1 needed; `+
+		`the primary set of policy "Global" (ipv6) is not available: 0 addresses up, 1 needed`)
+	s.origins[0].start()
+	eventually(t, "backup, failback is manual", func() string { return inForce(n, 0) })
+	said, err := order("primary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "result", said, `[ipv4] [{ipv6 the primary set of policy "Global" (ipv6) is not available: 0 addresses up, 1 needed}]`)
+	equal(t, "in force", inForce(n, 0)+"; "+inForce(n, 1), "primary, normal; backup, failover")
+	equal(t, "A", answer(n, dns.TypeA, ""), s.origins[0].String())
 }

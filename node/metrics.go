@@ -200,7 +200,7 @@ func (m *metrics) collectTarget(send sender, pool string, a *policy.Address, t h
 		send.gauge(addressLastTurn, seconds(t.Since), pool, a.Name)
 	}
 	if !t.LastProbe.IsZero() {
-		send.gauge(probeSuccess, truth(t.LastError == ""), pool, a.Name)
+		send.gauge(probeSuccess, truth(t.LastError == "" || t.Void && t.Bad == 0), pool, a.Name)
 		send.gauge(probeDuration, t.LastDuration.Seconds(), pool, a.Name)
 		send.gauge(probeLastRun, seconds(t.LastProbe), pool, a.Name)
 	}

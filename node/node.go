@@ -60,6 +60,7 @@ type Node struct {
 	loading    chan struct{} // holds a token while a configuration is loaded
 	requests   chan request
 	stopped    chan struct{} // closed when the controller takes no more requests
+	followed   chan struct{} // holds a token when the controller has taken up a change of health, for the reload that waits for one
 	unsaved    chan struct{} // holds a token when the state has changed
 	saveFailed bool          // of the saver
 
@@ -78,7 +79,8 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{
 		options: o, log: o.Logger, started: time.Now(), registry: prometheus.NewRegistry(), stats: stats,
 		prober: healthcheck.NewProber(), dns: server.New(o.Logger, stats),
-		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}), unsaved: make(chan struct{}, 1),
+		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}),
+		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1),
 	}
 	n.setPhase("starting")
 	var undo []func()

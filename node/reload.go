@@ -9,8 +9,8 @@ import (
 	"gtmd/server"
 )
 
-// Reload loads the configuration again; see admin.Backend. It is loaded by the caller and only served by the controller, so
-// that a slow disk never keeps a change of health waiting.
+// Reload loads the configuration again; see admin.Backend. The caller loads it, waits for the verdicts of addresses that
+// are new and opens the sockets; the controller only publishes it, so that nothing slow keeps a change of health waiting.
 func (n *Node) Reload(ctx context.Context) error {
 	select {
 	case n.loading <- struct{}{}:
@@ -21,15 +21,53 @@ func (n *Node) Reload(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p, err := n.load()
+	if err == nil {
+		err = n.rehearse(p)
+	}
 	if err != nil {
 		n.reloaded(err)
 		return err
 	}
-	return n.ask(ctx, func() error {
-		err := n.publish(p)
+	if err = n.acquaint(ctx, p); err == nil {
+		err = n.serve(ctx, p)
+	}
+	if err != nil {
+		n.engine.Set(n.world.Load().targets) // without those that were new
+	}
+	return err
+}
+
+// rehearse finds what publish would refuse by what is known now, before anything is probed or opened.
+func (n *Node) rehearse(p *plan) error {
+	_, err := n.follow(n.world.Load(), p, time.Now())
+	return err
+}
+
+// follow makes the world of a new plan that comes after w.
+func (n *Node) follow(w *world, p *plan, now time.Time) (*world, error) {
+	next, err := first(p, n.engine.Status(), w.memory, w.view.Generation+1, n.stats.Counter, now)
+	if err != nil {
+		return nil, err
+	}
+	return next, w.emptied(next)
+}
+
+// serve opens the sockets of a new plan and has the controller publish it.
+func (n *Node) serve(ctx context.Context, p *plan) error {
+	change, err := n.prepare(p.config)
+	if err != nil {
+		n.reloaded(err)
+		return err
+	}
+	err = n.ask(ctx, func() error {
+		err := n.publish(p, change)
 		n.reloaded(err)
 		return err
 	})
+	if err != nil {
+		change.discard()
+	}
+	return err
 }
 
 // load reads and compiles the configuration, and notes what its files look like.
@@ -47,29 +85,21 @@ func (n *Node) load() (*plan, error) {
 	return p, nil
 }
 
-// publish serves a new plan. Everything that can fail comes before anything changes; on an error the old configuration
-// serves on.
-func (n *Node) publish(p *plan) error {
+// publish serves a new plan with its sockets. Everything that can fail comes before anything changes; on an error the old
+// configuration serves on, and the sockets are left to the caller.
+func (n *Node) publish(p *plan, change *listeners) error {
 	w, now := n.world.Load(), time.Now()
-	next, err := first(p, n.engine.Status(), w.memory, w.view.Generation+1, n.stats.Counter, now)
-	if err != nil {
-		return err
-	}
-	if err := w.emptied(next); err != nil {
-		return err
-	}
-	change, err := n.prepare(p.config)
+	next, err := n.follow(w, p, now)
 	if err != nil {
 		return err
 	}
 	if err := n.swap(w, next, now); err != nil {
-		change.discard()
 		return err
 	}
 	change.commit()
 	n.engine.Set(p.targets)
 	n.metrics.prune(next)
-	n.step() // The engine may have had a saved verdict of a target that is new.
+	n.step() // without the targets that are gone, and saved
 	return nil
 }
 

@@ -214,8 +214,8 @@ func TestSwitchOverTheSocket(t *testing.T) {
 	s := newSite(t, 0)
 	n := s.start(plainHeader, static, instance, "failback = \"manual\"\n")
 	code, body := post(t, s.path("admin.sock"), "/api/v1/switch", `{"instance":"cdn-origin","policy":"Global","set":"backup"}`)
-	var got admin.SwitchRequest
-	if err := json.Unmarshal([]byte(body), &got); err != nil || code != http.StatusOK || got.Set != "backup" {
+	var got admin.SwitchResult
+	if err := json.Unmarshal([]byte(body), &got); err != nil || code != http.StatusOK || got.Set != "backup" || len(got.Moved) != 1 {
 		t.Errorf("%d %s", code, body)
 	}
 	equal(t, "answer", answer(n, dns.TypeA, ""), "192.0.2.2")
@@ -324,6 +324,22 @@ func TestWatchIncludes(t *testing.T) {
 	eventually(t, "more.test.\t3600\tIN\tNS\tns.example.net.", func() string { return answerFor(n, "more.test.", dns.TypeNS, "") })
 }
 
+// TestWatchIncludesBesideAGlob watches a directory whose name could be read as a pattern.
+func TestWatchIncludesBesideAGlob(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	s.dir = s.path("[1]*")
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n := s.start("watch = true\ninclude = [\"more-*.toml\"]\n", plainHeader, static, instance)
+	more := "[[zone]]\nname = \"more.test\"\nnameservers = [\"ns.example.net\"]\ncontact = \"hostmaster@gtm.test\"\n"
+	if err := os.WriteFile(s.path("more-1.toml"), []byte(more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "more.test.\t3600\tIN\tNS\tns.example.net.", func() string { return answerFor(n, "more.test.", dns.TypeNS, "") })
+}
+
 // TestReloadTakesUpSavedVerdicts adds a pool whose address was down in the saved state: its verdict counts at once.
 func TestReloadTakesUpSavedVerdicts(t *testing.T) {
 	t.Parallel()
@@ -382,6 +398,7 @@ func TestSlowLoad(t *testing.T) {
 	close(hold)
 	contains(t, <-results, "gtmd is stopping")
 	equal(t, "loads", loads.Load(), 2)
-	contains(t, n.Switch(context.Background(), admin.SwitchRequest{}), "gtmd is stopping")
+	_, err = n.Switch(context.Background(), admin.SwitchRequest{})
+	contains(t, err, "gtmd is stopping")
 	contains(t, n.Ready(), "stopping")
 }

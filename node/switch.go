@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"gtmd/admin"
@@ -11,41 +14,65 @@ import (
 )
 
 // Switch puts a set in force; see admin.Backend. A set that is in force already stays so.
-func (n *Node) Switch(ctx context.Context, r admin.SwitchRequest) error {
-	return n.ask(ctx, func() error { return n.switchSet(r) })
+func (n *Node) Switch(ctx context.Context, r admin.SwitchRequest) (admin.SwitchResult, error) {
+	var result admin.SwitchResult
+	err := n.ask(ctx, func() (err error) {
+		result, err = n.switchSet(r)
+		return err
+	})
+	return result, err
 }
 
-// switchSet puts a set in force for every family of a policy that has it: what was in force is forgotten and the set
+// switchSet puts a set in force for every family of a policy that can have it: what was in force is forgotten and the set
 // remembered in its place, as if it had been chosen just now.
-func (n *Node) switchSet(r admin.SwitchRequest) error {
+func (n *Node) switchSet(r admin.SwitchRequest) (admin.SwitchResult, error) {
 	w, now := n.world.Load(), time.Now()
 	memory := maps.Clone(w.memory)
-	known := false
+	result := admin.SwitchResult{SwitchRequest: r}
+	known, found := false, false
 	var moved []slot
 	for _, s := range w.slots {
-		if k := w.key(s); k.instance != r.Instance || k.policy != r.Policy {
+		k := w.key(s)
+		if k.instance != r.Instance || k.policy != r.Policy {
 			continue
 		}
 		known = true
-		found, err := w.moveTo(s, r.Set, memory, now)
-		if err != nil {
-			return err
-		}
-		if found {
-			moved = append(moved, s)
+		has, err := w.moveTo(s, r.Set, memory, now)
+		found = found || has
+		switch {
+		case err != nil:
+			result.Kept = append(result.Kept, admin.KeptFamily{Family: k.family.String(), Reason: err.Error()})
+		case !has:
+			reason := fmt.Sprintf("policy %q has no %s set for %s", k.policy, r.Set, k.family)
+			result.Kept = append(result.Kept, admin.KeptFamily{Family: k.family.String(), Reason: reason})
+		default:
+			moved, result.Moved = append(moved, s), append(result.Moved, k.family.String())
 		}
 	}
 	switch {
 	case !known:
-		return fmt.Errorf("there is no policy %q in an instance %q", r.Policy, r.Instance)
+		return result, fmt.Errorf("there is no policy %q in an instance %q", r.Policy, r.Instance)
+	case !found:
+		return result, fmt.Errorf("policy %q has no set %q: sets are called primary, backup, backup 2 and so on", r.Policy, r.Set)
 	case len(moved) == 0:
-		return fmt.Errorf("policy %q has no set %q: sets are called primary, backup, backup 2 and so on", r.Policy, r.Set)
+		return result, kept(result.Kept)
 	}
 	if err := n.swap(w, w.redecide(moved, w.status, memory, n.stats.Counter, now), now); err != nil {
-		return err
+		return result, err
 	}
 	n.touch()
-	return nil
+	return result, nil
+}
+
+// kept is the error of a switch that moved no family: each reason once.
+func kept(families []admin.KeptFamily) error {
+	var reasons []string
+	for _, f := range families {
+		if !slices.Contains(reasons, f.Reason) {
+			reasons = append(reasons, f.Reason)
+		}
+	}
+	return errors.New(strings.Join(reasons, "; "))
 }
 
 // moveTo changes the memory of a decision so that the set of this role is in force; it reports whether there is such a set.

@@ -46,7 +46,8 @@ func fingerprint(c *config.Config) string {
 	names := slices.Clone(c.Files)
 	for _, pattern := range c.File.Include {
 		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(c.Files[0]), pattern)
+			escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`) // as the loader does
+			pattern = filepath.Join(escape.Replace(filepath.Dir(c.Files[0])), pattern)
 		}
 		included, _ := filepath.Glob(pattern) // the loader refuses a bad pattern
 		names = append(names, included...)

@@ -164,26 +164,3 @@ func (w *world) isBlank() bool {
 	}
 	return len(w.targets) > 0
 }
-
-// answered reports whether clients of a policy get an answer: from its own decision, or from the one it falls through to.
-func (w *world) answered(s slot) bool {
-	of := func(i int) *policy.Decision { return w.decisions[s.Instance][i][s.Family] }
-	return of(w.instances[s.Instance].Answering(s.Policy, s.Family, of)).Set >= 0
-}
-
-// emptied returns an error when n would answer nothing where w answers something and nobody asked for that: every
-// address of a policy was set offline. It is the last look before a new configuration is published.
-func (w *world) emptied(n *world) error {
-	answered := map[policyKey]bool{}
-	for _, s := range w.slots {
-		answered[w.key(s)] = w.answered(s)
-	}
-	for _, s := range n.slots {
-		k := n.key(s)
-		if answered[k] && !n.answered(s) && n.decision(s).Policy.WhenAllDown == policy.AllDownOpen {
-			return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so clients that get an answer now would get none; "+
-				"set when_all_down = \"empty\" if that is meant", k.instance, k.policy, k.family)
-		}
-	}
-	return nil
-}

@@ -250,6 +250,14 @@ func TestEmptied(t *testing.T) {
 		}
 		return text
 	}
+	without := func(name string) string {
+		head, tail, _ := strings.Cut(region, fmt.Sprintf("[[instance.policy]]\nname = %q", name))
+		return head + tail[strings.Index(tail, "[[instance]]"):]
+	}
+	newLab := strings.Replace(region, "primary = { pools = [\"a\"] }\nfall_through = true", "primary = { pools = [\"off\"] }", 1) +
+		"[[pool]]\nname = \"off\"\ntype = \"ipv4\"\naddresses = [{ address = \"192.0.2.7\", mode = \"offline\" }]\n"
+	joint := strings.Replace(strings.Split(region, "[[instance.policy]]\nname = \"Office\"")[0], `backup = { pools = ["b"] }`, `backup = { pools = ["names"] }`, 1)
+	alone := strings.Replace(joint, `["origin.elsewhere.test"]`, `[{ address = "origin.elsewhere.test", mode = "offline" }]`, 1)
 	for _, row := range []struct {
 		name, before, after string
 		want                string
@@ -262,7 +270,18 @@ func TestEmptied(t *testing.T) {
 		{"all asked for", region, strings.ReplaceAll(offline("a", "b"), "primary = ", "when_all_down = \"empty\"\nprimary = "), ""},
 		{"a policy that falls through", region, strings.Replace(offline("b"), "[\"b\", \"six\"]", "[\"b\"]", 1), ""},
 		{"empty before", offline("a", "b"), offline("a", "b"), ""},
-		{"another name", region, strings.NewReplacer(`"one"`, `"uno"`, `"two"`, `"due"`).Replace(offline("a", "b")), ""},
+		{"another name", region, strings.NewReplacer(`"one"`, `"uno"`, `"two"`, `"due"`).Replace(offline("a", "b")), `instance "uno", policy "Global" (ipv4)`},
+		{"another policy name", region, strings.ReplaceAll(offline("a", "b"), `"Global"`, `"World"`), `instance "one", policy "World" (ipv4)`},
+		{"another access domain", region, strings.NewReplacer("one.gtm", "uno.gtm", "two.gtm", "due.gtm").Replace(offline("a", "b")), ""},
+		{"the other word for the global source", region, strings.ReplaceAll(offline("a", "b"), `["global"]`, `["default"]`), `instance "one", policy "Global" (ipv4)`},
+		{"a source that the global policy answered", without("Lab"), region, ""},
+		{"a source that the global policy answered, emptied", without("Lab"), newLab, `instance "one", policy "Lab" (ipv4)`},
+		{"no pools of a family any more", region, strings.ReplaceAll(region, `, "six"]`, `]`), ""},
+		{"one family of a policy for both: its names answer", joint, strings.Replace(joint, `"2001:db8::1"`, `{ address = "2001:db8::1", mode = "offline" }`, 1), ""},
+		{"one family of a policy for both", alone, strings.Replace(alone, `"2001:db8::1"`, `{ address = "2001:db8::1", mode = "offline" }`, 1),
+			`instance "one", policy "Global" (ipv6): every address is offline`},
+		{"names in force before, addresses now", strings.Replace(joint, `["192.0.2.1"]`, `[{ address = "192.0.2.1", mode = "offline" }]`, 1),
+			strings.Replace(joint, `["a", "six"]`, `["a"]`, 1), ""},
 	} {
 		err := worldOf(t, row.before, nil, at(0)).emptied(worldOf(t, row.after, nil, at(1)))
 		switch {

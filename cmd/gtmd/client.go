@@ -21,6 +21,12 @@ import (
 
 const defaultSocket = "/run/gtmd/admin.sock"
 
+// How long a request may take. A reload waits for the first verdicts of new addresses, up to startup_wait.
+const (
+	readLimit  = time.Minute
+	orderLimit = 15 * time.Minute
+)
+
 // client asks a running gtmd through its unix socket.
 type client struct{ socket string }
 
@@ -63,7 +69,11 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, re
 		return dialer.DialContext(ctx, "unix", c.socket)
 	}}
 	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Do(request)
+	limit := readLimit
+	if method == http.MethodPost {
+		limit = orderLimit
+	}
+	response, err := (&http.Client{Transport: transport, Timeout: limit}).Do(request)
 	if err != nil {
 		return &exitError{exitUnreachable, fmt.Errorf("cannot reach gtmd on %s: %w%s", c.socket, errors.Unwrap(err), reachHint(err))}
 	}

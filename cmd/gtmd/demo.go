@@ -93,6 +93,8 @@ Try, in another terminal, from this directory:
   1. Ask it, and ask as a client of the "office" line, which gets test2:
        dig @127.0.0.1 -p 5300 origin.gtm.test +noall +answer
        dig @127.0.0.1 -p 5300 origin.gtm.test +noall +answer +subnet=198.51.100.0/24
+     or, where there is no dig, the same answer from:
+       %[1]s explain origin.gtm.test --socket %[2]s
 
   2. Ask why:
        %[1]s explain origin.gtm.test --client 198.51.100.0/24 --socket %[2]s

@@ -81,6 +81,10 @@ func probe(a *admin.AddressStatus) string {
 // reason says why an address is down, or what begins to go wrong with it.
 func reason(a *admin.AddressStatus) string {
 	switch {
+	case a.CannotProbe && a.Reason != "":
+		return a.Reason + "; " + a.LastError
+	case a.CannotProbe:
+		return a.LastError
 	case !a.Available:
 		return a.Reason
 	case a.LastError != "":

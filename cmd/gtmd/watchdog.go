@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -14,7 +16,7 @@ import (
 )
 
 // startWatchdog keeps systemd's watchdog quiet (WatchdogSec= in the unit) as long as the server really answers: each time
-// it asks one of our own addresses over UDP first. It returns a function that ends it.
+// it asks our own addresses first. It returns a function that ends it.
 func startWatchdog(ctx context.Context, n *node.Node, log *slog.Logger) (stop func()) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
@@ -29,13 +31,17 @@ func startWatchdog(ctx context.Context, n *node.Node, log *slog.Logger) (stop fu
 	}
 }
 
+// watch tells systemd that all is well each time that one of our addresses has answered.
 func watch(ctx context.Context, every time.Duration, n *node.Node, log *slog.Logger) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := askOurselves(ctx, n.Addresses()); err != nil {
+		err := askOurselves(ctx, n.Addresses(), every)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
 			log.Error("the server does not answer itself: systemd's watchdog is not told that all is well", "error", err)
-		} else {
+		default:
 			notify(log, daemon.SdNotifyWatchdog)
 		}
 		select {
@@ -46,22 +52,64 @@ func watch(ctx context.Context, every time.Duration, n *node.Node, log *slog.Log
 	}
 }
 
-// askOurselves sends a query to the first address listened on. Any reply will do.
-func askOurselves(ctx context.Context, addresses []netip.AddrPort) error {
+// askOurselves asks every address listened on, over UDP and over TCP and again and again, until one has answered: then it
+// returns nil. Any reply will do. Under a flood most queries get lost, and a server that is flooded is not to be killed.
+// When there was no reply within the time given, or ctx has ended, the error has the last one of each address.
+func askOurselves(ctx context.Context, addresses []netip.AddrPort, within time.Duration) error {
 	if len(addresses) == 0 {
 		return nil
 	}
-	to := addresses[0]
-	if to.Addr().IsUnspecified() {
-		loopback := netip.IPv6Loopback()
-		if to.Addr().Is4() {
-			loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	results := make(chan error, 2*len(addresses))
+	for _, address := range addresses {
+		for _, network := range []string{"udp", "tcp"} {
+			asking.Go(func() { results <- askUntil(ctx, network, reachable(address).String(), within/tries) })
 		}
-		to = netip.AddrPortFrom(loopback, to.Port())
 	}
+	var errs []error
+	for range cap(results) {
+		err := <-results
+		if err == nil {
+			cancel()
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// tries is how often each address is asked at least before it counts as silent.
+const tries = 8
+
+// askUntil sends a query, and another one each time that there was no reply for a moment, until there is one or ctx ends.
+func askUntil(ctx context.Context, network, address string, patience time.Duration) error {
 	question := new(dns.Msg)
 	question.SetQuestion(".", dns.TypeNS)
-	client := dns.Client{Timeout: 2 * time.Second}
-	_, _, err := client.ExchangeContext(ctx, question, to.String())
-	return err
+	client := dns.Client{Net: network, Timeout: patience}
+	for {
+		_, _, err := client.ExchangeContext(ctx, question, address)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ask %s over %s: %w", address, network, err)
+		case <-time.After(patience / 4): // an error may have come at once
+		}
+	}
+}
+
+// reachable is the address to ask for one listened on: the loopback address for the unspecified one.
+func reachable(address netip.AddrPort) netip.AddrPort {
+	switch {
+	case !address.Addr().IsUnspecified():
+		return address
+	case address.Addr().Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port())
+	default:
+		return netip.AddrPortFrom(netip.IPv6Loopback(), address.Port())
+	}
 }
