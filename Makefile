@@ -44,12 +44,7 @@ bench-peers: build
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:
-	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		for name in $$(grep -h --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' $$target/*_test.go | cut -c6-); do \
-			echo "== $$target $$name"; \
-			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$target || exit 1; \
-		done; \
-	done
+	.ci/fuzz $(FUZZTIME)
 
 ## lint: formatting, vet, staticcheck
 lint:
