@@ -51,7 +51,7 @@ func Compose(d *Decision, f Family) Answer {
 		all := product(members)
 		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceAll, MaxAnswers: set.MaxAnswers, Records: all}}}
 	case set.Balance == BalanceSticky:
-		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceSticky, Records: weighted(product(members))}}}
+		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceSticky, Records: weightedRecords(product(members))}}}
 	case set.Balance == BalanceSequence:
 		return Answer{Groups: []Group{members[0].group(1)}}
 	}
@@ -60,7 +60,7 @@ func Compose(d *Decision, f Family) Answer {
 		byAddress = byAddress && m.pool.Balance == BalanceWeight
 	}
 	if byAddress {
-		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceWeight, Records: weighted(product(members))}}}
+		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceWeight, Records: weightedRecords(product(members))}}}
 	}
 	groups := make([]Group, len(members))
 	for i, m := range members {
@@ -105,7 +105,7 @@ func (m *servedMember) group(weight uint64) Group {
 	case BalanceSequence:
 		g.Balance, g.Records = BalanceAll, g.Records[:1]
 	case BalanceWeight, BalanceSticky:
-		g.Records = weighted(g.Records)
+		g.Records = weightedRecords(g.Records)
 	}
 	return g
 }
@@ -129,36 +129,27 @@ func product(members []servedMember) []Record {
 	return records
 }
 
-// weighted leaves out the records of weight 0, or makes all equal when every weight is 0.
-func weighted(records []Record) []Record {
-	var kept []Record
-	for _, r := range records {
-		if r.Weight > 0 {
-			kept = append(kept, r)
+// weighted leaves out what has weight 0, or makes all equal when every weight is 0.
+func weighted[T Record | Group](all []T, weight func(*T) *uint64) []T {
+	var kept []T
+	for i := range all {
+		if *weight(&all[i]) > 0 {
+			kept = append(kept, all[i])
 		}
 	}
 	if len(kept) > 0 {
 		return kept
 	}
-	for i := range records {
-		records[i].Weight = 1
+	for i := range all {
+		*weight(&all[i]) = 1
 	}
-	return records
+	return all
 }
 
-// weightedGroups is weighted for groups.
+func weightedRecords(records []Record) []Record {
+	return weighted(records, func(r *Record) *uint64 { return &r.Weight })
+}
+
 func weightedGroups(groups []Group) []Group {
-	var kept []Group
-	for _, g := range groups {
-		if g.Weight > 0 {
-			kept = append(kept, g)
-		}
-	}
-	if len(kept) > 0 {
-		return kept
-	}
-	for i := range groups {
-		groups[i].Weight = 1
-	}
-	return groups
+	return weighted(groups, func(g *Group) *uint64 { return &g.Weight })
 }
