@@ -26,7 +26,8 @@ func (n *Node) ask(ctx context.Context, work func() error) error {
 }
 
 // runController is the only writer of the world: each case makes the next world and publishes it, or leaves all as it is.
-// It reads no file, opens no socket and waits for no network: who asks for something has done that before.
+// It reads no file and opens no socket: who asks for something has done that before. Only a reload that closes listeners
+// keeps it, for as long as they take to drain.
 func (n *Node) runController(ctx context.Context) {
 	for {
 		deadline := n.timer()

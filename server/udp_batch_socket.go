@@ -51,7 +51,8 @@ func openSocket(address netip.AddrPort) (fd int, bound netip.AddrPort, err error
 		if address.Addr().IsUnspecified() {
 			set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		}
-		// Never fragment, and never believe forged path-MTU messages (RFC 9715 section 3.1).
+		// Path-MTU messages, which anyone can forge, change nothing; replies are small enough not to be fragmented (RFC 9715
+		// section 3.1).
 		set(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
 	} else {
 		name = &unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16(), ZoneId: zone}

@@ -158,11 +158,11 @@ func (b *builder) addInstance(in *Instance) {
 		a.slots[f] = b.view.slots.grow(len(in.Policies))
 		sources, decided := make([][]geo.Selector, len(in.Policies)), false
 		for p := range in.Policies {
-			if in.Together {
+			has := in.Policies[p].Decided[f] != nil
+			if has || in.Together {
 				sources[p], decided = in.Sources[p], true
 			}
-			if in.Policies[p].Decided[f] != nil {
-				sources[p], decided = in.Sources[p], true
+			if has {
 				b.view.slots.set(a.slots[f]+int32(p), packFor(in, p, policy.Family(f), b.input.Counter))
 			}
 		}
