@@ -16,7 +16,7 @@ import (
 
 // arrows are the imports that packages of this module may have of each other. A new arrow is a line in a review.
 var arrows = map[string][]string{
-	"cmd/gtmd":    {"node", "config", "admin"},
+	"cmd/gtmd":    {"node", "config", "admin", "geo", "geo/mmdb"},
 	"node":        {"config", "policy", "geo", "healthcheck", "server", "server/view", "admin"},
 	"config":      {"policy", "geo", "healthcheck", "server", "admin"},
 	"server":      {"server/view", "server/wire", "policy"},
@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"server/wire": {},
 	"policy":      {},
 	"geo":         {},
+	"geo/mmdb":    {"geo"},
 	"healthcheck": {},
 	"admin":       {},
 	"deploy":      {},
@@ -35,9 +36,9 @@ var arrows = map[string][]string{
 // testArrows are further imports that tests may have.
 var testArrows = map[string][]string{
 	"server": {"geo"},
-	"deploy": {"config", "node", "server"}, // loads the examples
-	"docs":   {"config", "node"},           // the same
-	"e2e":    {"admin"},                    // reads what the API sends
+	"deploy": {"config", "node", "server"},   // loads the examples
+	"docs":   {"config", "node", "geo/mmdb"}, // the same, with databases
+	"e2e":    {"admin"},                      // reads what the API sends
 }
 
 // libraries are the third-party modules that a room may use, beside the standard library; tests may use more. The reason of
@@ -46,6 +47,8 @@ var libraries = map[string][]string{
 	"cmd/gtmd":    {"github.com/spf13/cobra", "github.com/coreos/go-systemd", "github.com/miekg/dns", "golang.org/x/sys"},
 	"node":        {"github.com/miekg/dns", "github.com/prometheus/client_golang"},
 	"config":      {"github.com/miekg/dns", "github.com/BurntSushi/toml"},
+	"geo":         {"github.com/oschwald/maxminddb-golang", "github.com/oschwald/geoip2-golang"},
+	"geo/mmdb":    {"github.com/maxmind/mmdbwriter", "github.com/oschwald/maxminddb-golang"},
 	"server":      {"github.com/prometheus/client_golang", "golang.org/x/sys"},
 	"server/view": {"github.com/miekg/dns"},
 	"healthcheck": {"github.com/prometheus/client_golang", "golang.org/x/net"},

@@ -41,6 +41,7 @@ type Status struct {
 	Ready     string           `json:"ready"` // "ready", or why not
 	Config    ConfigStatus     `json:"config"`
 	Listen    []netip.AddrPort `json:"listen"`
+	Databases []DatabaseStatus `json:"databases"` // in the order of the configuration
 	Instances []InstanceStatus `json:"instances"`
 	Pools     []PoolStatus     `json:"pools"`
 	Switches  []Switch         `json:"switches"` // the latest first
@@ -57,6 +58,30 @@ type ConfigStatus struct {
 	Generation uint64     `json:"generation"`
 	Warnings   []string   `json:"warnings,omitempty"`
 }
+
+// DatabaseStatus is the state of one geo database.
+type DatabaseStatus struct {
+	Path        string `json:"path"`
+	Type        string `json:"type"`
+	Description string `json:"description,omitempty"`
+	// Built is when the data that serves was put together, AgeSeconds how long ago that was.
+	Built      time.Time `json:"built"`
+	AgeSeconds int64     `json:"age_seconds"`
+	Hash       string    `json:"hash"`
+	Networks4  int       `json:"networks_ipv4"`
+	Networks6  int       `json:"networks_ipv6"`
+	State      string    `json:"state"`
+	// Error says why the file is refused; Refused is since when. All of the above is then of what serves in its place.
+	Error   string     `json:"error,omitempty"`
+	Refused *time.Time `json:"refused,omitempty"`
+}
+
+// The states of a database.
+const (
+	DatabaseServes  = "serves"                                   // the file as it is
+	DatabaseRefused = "refused, an older one serves"             // what the file was before
+	DatabaseCopied  = "refused, the last good copy of it serves" // the copy in the state directory
+)
 
 // InstanceStatus is the state of one instance.
 type InstanceStatus struct {
@@ -191,9 +216,11 @@ type Explanation struct {
 	// Scope is the client-subnet scope: the answer holds for every client in this prefix.
 	Scope int `json:"scope"`
 	// The rest is there only for access domains.
-	Instance string      `json:"instance,omitempty"`
-	Lines    []LineMatch `json:"lines,omitempty"`
-	Policy   string      `json:"policy,omitempty"`
+	Instance string `json:"instance,omitempty"`
+	// Databases is what each database says of the client, in the order of the configuration.
+	Databases []DatabaseFacts `json:"databases,omitempty"`
+	Lines     []LineMatch     `json:"lines,omitempty"`
+	Policy    string          `json:"policy,omitempty"`
 	// FellThrough is the policy that answers instead, because every set of Policy is down.
 	FellThrough string      `json:"fell_through,omitempty"`
 	InForce     string      `json:"in_force,omitempty"`
@@ -201,6 +228,10 @@ type Explanation struct {
 	Since       *time.Time  `json:"since,omitempty"`
 	Until       *time.Time  `json:"until,omitempty"`
 	Sets        []SetStatus `json:"sets,omitempty"`
+	// Place is where the client is, where a set with balance nearest is in force and that is known.
+	Place *Place `json:"place,omitempty"`
+	// Distances of the pools of a set in force with balance nearest or latency, in the order in which they are taken.
+	Distances []Distance `json:"distances,omitempty"`
 	// Choice says how the answer is chosen among the served addresses.
 	Choice string `json:"choice,omitempty"`
 	// Health is false when nothing is known of health: the file was asked, not a running server.
@@ -208,10 +239,43 @@ type Explanation struct {
 	Generation uint64 `json:"generation"`
 }
 
+// DatabaseFacts is what one database says of a client.
+type DatabaseFacts struct {
+	Path  string    `json:"path"`
+	Type  string    `json:"type"`
+	Built time.Time `json:"built"`
+	// Prefix is the network that it says it of.
+	Prefix netip.Prefix `json:"prefix"`
+	// Facts are for people: "AS CN CN-GD Guangzhou", "nothing".
+	Facts string `json:"facts"`
+}
+
+// Place is a point on the Earth, in degrees.
+type Place struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+}
+
+// Distance is how far a pool is from a client.
+type Distance struct {
+	Pool string `json:"pool"`
+	// Known is false for a pool whose distance is not known: those come last, in the order of the set.
+	Known bool `json:"known"`
+	// Value is in kilometres ("km") or milliseconds ("ms"), as Unit says.
+	Value uint32 `json:"value"`
+	Unit  string `json:"unit"`
+	// From is where the value is from: "location", "latency table, SOURCE" or "this server's round-trip time"; when it is not
+	// known, why.
+	From string `json:"from"`
+}
+
 // LineMatch is a request source that matches the client.
 type LineMatch struct {
 	Source string       `json:"source"`
 	Prefix netip.Prefix `json:"prefix"`
+	// Database is the file that says so, built at that time; empty for lines of the configuration and for everybody.
+	Database string     `json:"database,omitempty"`
+	Built    *time.Time `json:"built,omitempty"`
 	// Policy is the policy of the instance that has the source; empty: none.
 	Policy string `json:"policy,omitempty"`
 	// Chosen marks the one that counts.

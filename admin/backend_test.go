@@ -70,8 +70,13 @@ func (b *backend) Explain(q admin.Question) (admin.Explanation, error) {
 	return admin.Explanation{
 		Question: q, Address: netip.MustParseAddr("198.51.100.7"), Subnet: true, Found: "access domain", RCode: "NOERROR",
 		Answer: []string{"origin.gtm.test. 60 IN A 192.0.2.2"}, TTL: 60, Scope: 24, Instance: "cdn-origin",
-		Lines:  []admin.LineMatch{{Source: "global", Prefix: netip.MustParsePrefix("0.0.0.0/0"), Policy: "Global", Chosen: true}},
-		Policy: "Office", FellThrough: "Global", InForce: "backup", Why: "failback waits", Since: &since, Until: &until,
+		Databases: []admin.DatabaseFacts{{Path: "city.mmdb", Type: "GeoLite2-City", Built: at(0), Prefix: netip.MustParsePrefix("198.51.100.0/22"), Facts: "AS JP"}},
+		Lines: []admin.LineMatch{
+			{Source: "country:JP", Prefix: netip.MustParsePrefix("198.51.100.0/22"), Database: "city.mmdb", Built: &since},
+			{Source: "global", Prefix: netip.MustParsePrefix("0.0.0.0/0"), Policy: "Global", Chosen: true}},
+		Place:     &admin.Place{Latitude: 35.7, Longitude: 139.7},
+		Distances: []admin.Distance{{Pool: "test2", Known: true, Value: 12, Unit: "km", From: "location"}, {Pool: "test1", Unit: "km", From: "the pool has no location"}},
+		Policy:    "Office", FellThrough: "Global", InForce: "backup", Why: "failback waits", Since: &since, Until: &until,
 		Sets: sets(true), Choice: "192.0.2.2", Health: true, Generation: 7,
 	}, nil
 }
@@ -93,6 +98,8 @@ func (b *backend) Status() admin.Status {
 		Started: at(0), Ready: "ready", Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
 		Config: admin.ConfigStatus{File: "gtmd.toml", Hash: "00ff", Loaded: at(0), Error: "gtmd.toml:1:1: no", Refused: &refused,
 			Generation: 7, Warnings: []string{"gtmd.toml:2:1: hm"}},
+		Databases: []admin.DatabaseStatus{{Path: "city.mmdb", Type: "GeoLite2-City", Description: "where", Built: at(0), AgeSeconds: 86400, Hash: "00aa",
+			Networks4: 3, Networks6: 2, State: admin.DatabaseRefused, Error: "it has 0 octets", Refused: &refused}},
 		Instances: []admin.InstanceStatus{{Name: "cdn-origin", AccessDomain: "origin.gtm.test.", BusinessDomains: []string{"www.shop.test."}, TTL: 60,
 			Policies: []admin.PolicyStatus{{Name: "Global", Sources: []string{"global"}, Family: "ipv4", InForce: "backup", Why: "failback waits",
 				Since: since, Until: &until, Sets: sets(false)}}}},

@@ -17,19 +17,26 @@ type checker struct {
 	problems Problems
 	warnings Problems
 
-	zones, checks, pools, lines index
-	zoneRecords                 []*zoneRecords // of each zone
+	zones, checks, pools index
+	zoneRecords          []*zoneRecords // of each zone
+	// isNameless is true when some [[geo.line]] or [[geo.isp]] lacks its name, so that an unknown source may be meant for it.
+	isNameless bool
+	sources    map[string]parsedSource // by text
+	rowErrors  map[string]int          // problems in the rows of a latency file
 }
 
 // all runs every check. Later ones rely on what earlier ones made canonical.
 func (k *checker) all() {
 	k.listeners()
 	k.files()
+	k.checkDatabases()
 	k.checkLines()
+	k.checkISPs()
 	k.checkZones()
 	k.checkHealthChecks()
 	k.checkPools()
 	k.checkInstances()
+	k.checkLatency()
 	k.checkUnused()
 	k.checkHosts()
 }
@@ -42,6 +49,13 @@ func (k *checker) errorf(path, format string, args ...any) {
 // warnf adds a warning of the key at path in the merged file.
 func (k *checker) warnf(path, format string, args ...any) {
 	k.warnings = append(k.warnings, k.config.Problem(path, fmt.Sprintf(format, args...)))
+}
+
+// isWritten tells whether some file has the key at path in the merged file, whatever its value.
+func (k *checker) isWritten(path string) bool {
+	from := k.config.merged.locate(path)
+	_, isWritten := from.doc.at.nearest(from.path)
+	return isWritten
 }
 
 // where is the position of the key at path in the merged file, as messages name it.
@@ -114,16 +128,19 @@ func (k *checker) checkName(path, kind, name string) {
 // checkUnused warns of what is defined and not used.
 func (k *checker) checkUnused() {
 	file := &k.config.File
-	pools, checks, lines := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	pools, checks, sources := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range file.Instances {
 		for pool := range members(&file.Instances[i]) {
 			pools[pool] = true
 		}
 		for _, p := range file.Instances[i].Policies {
 			for _, source := range p.Sources {
-				lines[source] = true
+				sources[source] = true
 			}
 		}
+	}
+	for _, latency := range k.config.Latency {
+		sources[latency.From] = true
 	}
 	for i, pool := range file.Pools {
 		checks[pool.HealthCheck] = true
@@ -136,8 +153,13 @@ func (k *checker) checkUnused() {
 			k.warnf(element("health_check", i), "health check %s is not used by any pool", quote(check.Name))
 		}
 	}
+	wider := widerLines()
 	for i, line := range file.Geo.Lines {
-		if !lines[line.Name] {
+		isUsed := false
+		for name := line.Name; name != "" && !isUsed; name = wider[name] {
+			isUsed = sources[name]
+		}
+		if !isUsed {
 			k.warnf(element("geo.line", i), "line %s is not a source of any policy", quote(line.Name))
 		}
 	}

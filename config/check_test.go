@@ -2,10 +2,13 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gtmd/geo"
 )
 
 // preamble defines a zone and pools of every type for the instances of tests. It has 20 lines.
@@ -72,7 +75,7 @@ type checkRow struct {
 
 // checkRows are also the seeds of FuzzLoad.
 func checkRows() []checkRow {
-	return []checkRow{
+	return slices.Concat(geoRows(), nearestRows(), latencyRows(), []checkRow{
 		{"duplicate zone, letter case aside", zoneWith("") + "[[zone]]\nname = \"GTM.Example.COM.\"\nnameservers = [\"ns1.example.com\"]\ncontact = \"a@b.example\"", []string{
 			`gtmd.toml:6:1: zone "gtm.example.com" is already defined at gtmd.toml:2:1`}},
 		{"duplicate health check", "[[health_check]]\nname = \"c\"\nprotocol = \"http\"\n[[health_check]]\nname = \"c\"\nprotocol = \"ping\"", []string{
@@ -92,8 +95,8 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p4"] } }`, []
   { name = "H", sources = ["global"], primary = { pools = ["p6"] } },
 ]`), []string{
 			`gtmd.toml:27:5: policy "G" is already defined at gtmd.toml:26:5`,
-			`gtmd.toml:27:28: source "global" is used already for A at gtmd.toml:26:28: want each source once in an instance`,
-			`gtmd.toml:28:28: source "global" is used already for AAAA at gtmd.toml:27:28: want each source once in an instance`}},
+			`gtmd.toml:27:28: source "default" means the same clients as "global", used already for A at gtmd.toml:26:28: want each source once in an instance`,
+			`gtmd.toml:28:28: source "global" means the same clients as "default", used already for AAAA at gtmd.toml:27:28: want each source once in an instance`}},
 		{"one source for two families in two policies", policies(`policy = [
   { name = "A", sources = ["global"], primary = { pools = ["p4"] } },
   { name = "B", sources = ["default"], primary = { pools = ["p6"] } },
@@ -106,7 +109,7 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p4"] } }`, []
 [[geo.line]]
 name = "office"
 prefixes = ["192.0.2.0/24"]`), []string{
-			`gtmd.toml:27:28: source "global" is used already for all types at gtmd.toml:26:28: want each source once in an instance`}},
+			`gtmd.toml:27:28: source "default" means the same clients as "global", used already for all types at gtmd.toml:26:28: want each source once in an instance`}},
 		{"unknown references", policies(`policy = [{ name = "G", sources = ["global", "ofice", "x"], primary = { pools = ["p4", { pool = "p7" }, "nothing"] } }]
 [[geo.line]]
 name = "office"
@@ -116,8 +119,8 @@ name = "q"
 type = "ipv4"
 health_check = "web"
 addresses = ["192.0.2.1"]`), []string{
-			`gtmd.toml:25:46: there is no line "ofice": did you mean "office"?`,
-			`gtmd.toml:25:55: there is no line "x": want "global" or "office"`,
+			`gtmd.toml:25:46: ` + sourceError("ofice", "office"),
+			`gtmd.toml:25:55: ` + sourceError("x", "office"),
 			`gtmd.toml:25:90: there is no pool "p7": did you mean "p4"?`,
 			`gtmd.toml:25:105: there is no pool "nothing": want "p4", "p4b", "p6", "pd" or "q"`,
 			`gtmd.toml:32:1: there is no health check "web": define it in [[health_check]]`}},
@@ -144,13 +147,13 @@ prefixes = ["2001:db8::/32"]
 [[geo.line]]
 name = "tab\there"
 prefixes = ["10.0.0.0/8", "10.0.0.0/16"]`, []string{
-			`gtmd.toml:2:1: "default" is the source that matches everybody: want another name for the line`,
+			`gtmd.toml:2:1: line name "default": ` + geo.LineNameProblem("default"),
 			`gtmd.toml:3:29: 192.0.2.0/24 is already given at gtmd.toml:3:13: a prefix belongs to one line`,
-			`gtmd.toml:5:1: line name "isp:x" has a colon: want a name without, colons are for selectors`,
+			`gtmd.toml:5:1: line name "isp:x": ` + geo.LineNameProblem("isp:x"),
 			`gtmd.toml:6:13: 192.0.2.0/24 is already given at gtmd.toml:3:13: a prefix belongs to one line`,
 			`gtmd.toml:6:29: ::ffff:192.0.2.0/120 is an IPv4 address mapped to IPv6: want the IPv4 prefix`,
 			`gtmd.toml:8:1: line "isp:x" is already defined at gtmd.toml:5:1`,
-			`gtmd.toml:8:1: line name "isp:x" has a colon: want a name without, colons are for selectors`,
+			`gtmd.toml:8:1: line name "isp:x": ` + geo.LineNameProblem("isp:x"),
 			`gtmd.toml:11:1: line name "tab\there" has a control character: want plain text`}},
 		{"long name", "[[health_check]]\nname = \"" + strings.Repeat("n", 65) + "\"\nprotocol = \"http\"", []string{
 			`gtmd.toml:2:1: health check name "` + strings.Repeat("n", 65) + `" has 65 octets: want at most 64`}},
@@ -179,7 +182,7 @@ prefixes = ["10.0.0.0/8", "10.0.0.0/16"]`, []string{
 			`gtmd.toml:25:59: domain pools and address pools are mixed: a set answers either a CNAME or addresses, make it two policies or two sets`,
 			`gtmd.toml:25:80: pool "p4" is in this set already, as pools[0]: want it once`}},
 		{"set: balance all of domains", globalPolicy(`{ pools = ["pd"], balance = "all" }`), []string{
-			`gtmd.toml:25:75: balance "all" in a set of domain pools: a CNAME cannot have several values, want "weight", "sequence" or "sticky"`}},
+			`gtmd.toml:25:75: balance "all" in a set of domain pools: a CNAME cannot have several values, want "weight", "sequence", "nearest" or "sticky"`}},
 		{"set: max_answers without balance all", globalPolicy(`{ pools = ["p4"], balance = "sticky", max_answers = 2 }`), []string{
 			`gtmd.toml:25:95: max_answers limits the answers of balance "all", and this is "sticky": remove it`}},
 		{"set: threshold out of reach", globalPolicy(`{ pools = ["p4", "p4b", "p6"], min_available = 4 }`), []string{
@@ -311,7 +314,7 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p4"] } }`, ni
 			`gtmd.toml:10:1: missing key "name" in [[geo.line]]`,
 			`gtmd.toml:12:1: missing key "name" in [[zone]]`,
 			`gtmd.toml:19:1: missing key "name" in [[health_check]]`}},
-	}
+	})
 }
 
 func TestCheck(t *testing.T) {
@@ -361,7 +364,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func checkRowsOfWarnings(check string, instance func(name, business string) string) []checkRow {
-	return []checkRow{
+	return slices.Concat(geoWarnings(), latencyWarnings(), []checkRow{
 		{"nothing is used", zoneWith("") + check + "[[geo.line]]\nname = \"office\"\nprefixes = [\"10.0.0.0/8\"]\n[[health_check]]\nname = \"other\"\nprotocol = \"ping\"", []string{
 			`gtmd.toml:9:1: pool "w" is not used by any policy`,
 			`gtmd.toml:14:1: line "office" is not a source of any policy`,
@@ -401,5 +404,5 @@ addresses = ["x.example.net", { address = "y.example.net", mode = "offline" }]`,
 		{"name server without address", "[[zone]]\nname = \"gtm.example.com\"\nnameservers = [\"ns1.gtm.example.com\", \"ns2.example.com\"]\ncontact = \"hostmaster@example.com\"\n", []string{
 			`gtmd.toml:3:16: name server "ns1.gtm.example.com" lies in zone "gtm.example.com" and has no address there: add its A or AAAA record to the zone file`}},
 		{"name server that is an access domain", strings.Replace(globalPolicy(`{ pools = ["p4"] }`), "ns1.example.com", "a.gtm.example.com", 1), nil},
-	}
+	})
 }

@@ -4,7 +4,7 @@
 // This package puts them together into a [File] and does what needs two sections, or a look at other files. Data moves
 // one way:
 //
-//	text -> document (tree, positions) -> File (decoded, merged) -> Zones, Pools (checked) -> Config
+//	text -> document (tree, positions) -> File (decoded, merged) -> Zones, Pools, Latency (checked) -> Config
 //
 // Each step adds the problems that it finds, with their positions, and goes on as far as it can. Nothing is served
 // from here and nothing is changed: checking a file is loading it.
@@ -20,8 +20,10 @@ type Config struct {
 	Zones []Zone
 	// Pools are the pools in file order, with their addresses parsed.
 	Pools []Pool
-	// Files are the files that were read: the main file first, included files, zone files and what those include. Files
-	// with secrets, and the certificates of health checks, are not among them.
+	// Latency is the latency table in the order of the configuration, with the entries of each file in the place of that.
+	Latency []Latency
+	// Files are the files that were read: the main file first, included files, zone files and what those include, latency
+	// tables. Files with secrets, the certificates of health checks and the databases of [geo] are not among them.
 	Files []string
 	// Hash is a SHA-256 over the contents of Files, in hexadecimal. Equal hashes mean equal contents.
 	Hash string
@@ -58,7 +60,7 @@ func load(name, text string, from *source) (*Config, error) {
 		return nil, merged.problems.sorted()
 	}
 	config := &Config{File: merged.file, merged: merged}
-	check := &checker{config: config, from: from, problems: merged.problems}
+	check := &checker{config: config, from: from, problems: merged.problems, sources: map[string]parsedSource{}, rowErrors: map[string]int{}}
 	check.all()
 	if len(check.problems) > 0 {
 		return nil, check.problems.sorted()

@@ -11,10 +11,10 @@ import (
 // decoder fills option structs from the tree of one document, and collects every problem on the way.
 //
 // The struct tags it follows: `toml:"key"`; `default:"text"`, the value of an absent key as a user would write it
-// without quotes, lists with commas; `range:"lo..hi"` for integers and durations; `required:"true"`: the key must be
+// without quotes, lists with commas; `range:"lo..hi"` for numbers and durations; `required:"true"`: the key must be
 // there, and not empty; `short:"true"`: a bare value in place of the table sets this field. A list of tables may be
-// written as a single table. A struct with a method Validate(func(key, message string)) checks itself once its values
-// are good.
+// written as a single table. A pointer to a number is nil while the key is absent. A struct with a method
+// Validate(func(key, message string)) checks itself once its values are good.
 type decoder struct {
 	doc      *document
 	fields   map[reflect.Type][]field
@@ -96,9 +96,19 @@ func (d *decoder) table(into reflect.Value, tree map[string]any, path string, in
 		}
 		d.problem(join(path, key), "%s", message)
 	}
-	if v, ok := into.Addr().Interface().(validator); ok && good {
+	if good {
+		d.validate(into, path, in)
+	}
+	return good
+}
+
+// validate has a struct whose values are good check itself, if it can. It returns whether it found nothing.
+func (d *decoder) validate(into reflect.Value, path string, in place) bool {
+	good := true
+	if v, ok := into.Addr().Interface().(validator); ok {
 		v.Validate(func(key, message string) {
 			d.problem(join(path, key), "%s: %s", in.key(key), message)
+			good = false
 		})
 	}
 	return good
@@ -116,13 +126,10 @@ func (d *decoder) value(into reflect.Value, f field, value any, path string, in 
 		d.absent(into, f)
 		return false
 	case into.Kind() == reflect.Struct:
-		tree, ok := value.(map[string]any)
-		if !ok {
-			d.problem(path, "%s: want a table, not %s", in.key(f.key), describe(value))
-			d.absent(into, f)
-			return false
+		if tree, ok := value.(map[string]any); ok {
+			return d.table(into, tree, path, in.section(f.key))
 		}
-		return d.table(into, tree, path, in.section(f.key))
+		return d.bare(into, value, path, in.key(f.key))
 	case into.Kind() == reflect.Map:
 		return d.texts(into, f, value, path, in)
 	case into.Kind() == reflect.Slice:
@@ -201,23 +208,29 @@ func (d *decoder) element(into reflect.Value, f field, item any, path string, in
 	if tree, ok := item.(map[string]any); ok {
 		return d.table(into, tree, path, d.elementPlace(into.Type(), tree, f.key, in, i))
 	}
+	return d.bare(into, item, path, in.key(element(f.key, i)))
+}
+
+// bare fills a struct from a value that is no table: it sets the short field, if the struct has one. The key is named as
+// in messages.
+func (d *decoder) bare(into reflect.Value, value any, path, key string) bool {
+	d.defaults(into)
 	for _, short := range d.fieldsOf(into.Type()) {
 		if !short.short {
 			continue
 		}
-		d.defaults(into)
 		target := into.Field(short.index)
-		complaint := decodeScalar(target, item, short)
-		if _, isText := item.(string); !isText && complaint != "" {
-			complaint = fmt.Sprintf("want %s or a table, not %s", singular(target.Type()), describe(item))
+		complaint := decodeScalar(target, value, short)
+		if _, isText := value.(string); !isText && complaint != "" {
+			complaint = fmt.Sprintf("want %s or a table, not %s", singular(target.Type()), describe(value))
 		}
 		if complaint != "" {
-			d.problem(path, "%s: %s", in.key(element(f.key, i)), complaint)
+			d.problem(path, "%s: %s", key, complaint)
+			return false
 		}
-		return complaint == ""
+		return d.validate(into, path, place{text: key})
 	}
-	d.problem(path, "%s: want a table, not %s", in.key(element(f.key, i)), describe(item))
-	d.defaults(into)
+	d.problem(path, "%s: want a table, not %s", key, describe(value))
 	return false
 }
 

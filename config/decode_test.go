@@ -237,6 +237,9 @@ func TestTags(t *testing.T) {
 	visit = func(of reflect.Type) {
 		for _, f := range optionFields(of) {
 			value := reflect.New(of.Field(f.index).Type).Elem()
+			if f.bounds != "" && (value.Kind() == reflect.Pointer || value.Kind() == reflect.Slice) {
+				value = reflect.New(value.Type().Elem()).Elem() // of which each is in range
+			}
 			if f.hasFallback {
 				if err := setDefault(value, f.fallback); err != nil {
 					t.Errorf("%s.%s: default: %v", of, f.key, err)

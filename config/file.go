@@ -30,6 +30,8 @@ type File struct {
 	HealthChecks []healthcheck.Options `toml:"health_check"`
 	// Address pools.
 	Pools []policy.PoolOptions `toml:"pool"`
+	// Latencies between clients and pools, for instances with access_policy_type = "latency". Where the table has none for a client and a pool, what this server's own probes measure counts.
+	Latency []policy.LatencyOptions `toml:"latency"`
 	// Access domains with their access policies.
 	Instances []policy.InstanceOptions `toml:"instance"`
 }

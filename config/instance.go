@@ -5,6 +5,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"gtmd/geo"
 	"gtmd/policy"
 )
 
@@ -38,7 +39,7 @@ func (k *checker) isJoint(instance *policy.InstanceOptions) bool {
 	return false
 }
 
-// checkInstance checks one instance but for its access domain.
+// checkInstance checks one instance but for its access domain, and fills in the sources of its policies.
 func (k *checker) checkInstance(instance *policy.InstanceOptions, at string, joint bool) {
 	k.checkName(at+".name", "instance", instance.Name)
 	for i := range instance.BusinessDomains {
@@ -52,7 +53,8 @@ func (k *checker) checkInstance(instance *policy.InstanceOptions, at string, joi
 	for i := range instance.Policies {
 		key := element(at+".policy", i)
 		names[i] = instance.Policies[i].Name
-		found[i] = k.checkPolicy(&instance.Policies[i], key, joint)
+		found[i] = k.checkPolicy(&instance.Policies[i], key, joint, byLatency(instance))
+		k.defaultSources(instance, &instance.Policies[i], key)
 	}
 	k.unique("policy", names, func(i int) string { return element(at+".policy", i) + ".name" })
 	k.checkSources(instance, at, found, joint)
@@ -114,10 +116,51 @@ func tables(found families, joint bool) []string {
 	return out
 }
 
-// checkSources checks the request sources of one instance's policies against the lines and against each other. The
+// byLatency tells whether an instance chooses among the pools of a set by latency.
+func byLatency(instance *policy.InstanceOptions) bool {
+	return instance.AccessPolicyType == policy.PolicyLatency
+}
+
+// defaultSources gives a policy that has no sources that of everybody, where the instance chooses by latency; elsewhere
+// it reports that they are missing.
+func (k *checker) defaultSources(instance *policy.InstanceOptions, p *policy.PolicyOptions, at string) {
+	if len(p.Sources) > 0 || p.Name == "" && p.Primary.Pools == nil { // The latter is no table, or has nothing in it.
+		return
+	}
+	isWritten := k.isWritten(at + ".sources")
+	shown := titled("[[instance.policy]]", p.Name) + " of " + titled("[[instance]]", instance.Name)
+	switch {
+	case isWritten && p.Sources != nil:
+		k.errorf(at+".sources", "sources in %s: must not be empty", shown)
+	case isWritten: // and decoding has refused it
+	case byLatency(instance):
+		p.Sources = []string{"global"}
+	default:
+		k.errorf(at, "missing key \"sources\" in %s", shown)
+	}
+}
+
+// titled is a table as messages name it.
+func titled(header, name string) string {
+	if name == "" {
+		return header
+	}
+	return header + " " + quote(name)
+}
+
+// usedSource is a source of a policy, where and how it is written.
+type usedSource struct{ path, text string }
+
+// tableSource is a source in one of the tables of an instance.
+type tableSource struct {
+	table  string
+	source geo.Selector
+}
+
+// checkSources checks the request sources of one instance's policies, each by itself and against each other. The
 // families found are those of each policy.
 func (k *checker) checkSources(instance *policy.InstanceOptions, at string, found []families, joint bool) {
-	first := map[[2]string]string{} // path of the source, by table and source
+	first := map[tableSource]usedSource{}
 	used, isKnown, hasGlobal := []string{}, true, false
 	for i := range instance.Policies {
 		p := &instance.Policies[i]
@@ -125,25 +168,25 @@ func (k *checker) checkSources(instance *policy.InstanceOptions, at string, foun
 		coversGlobal := false
 		for j, source := range p.Sources {
 			path := element(key+".sources", j)
-			if isGlobal(source) {
-				source, coversGlobal = "global", true
-			} else if source == "" {
-				isKnown = false
-			} else if !k.source(source, path) {
+			selector, complaint, ok := k.source(source)
+			if !ok {
+				if complaint != "" {
+					k.errorf(path, "%s", complaint)
+				}
 				isKnown = false
 				continue
 			}
-			var clashes []string
+			coversGlobal = coversGlobal || selector == geo.Global
+			var clashes []clash
 			for _, table := range tables(found[i], joint) {
-				if other, ok := first[[2]string{table, source}]; ok {
-					clashes = append(clashes, table+" at "+k.where(other))
+				at := tableSource{table, selector}
+				if other, ok := first[at]; ok {
+					clashes = append(clashes, clash{other.text, table + " at " + k.where(other.path)})
 					continue
 				}
-				first[[2]string{table, source}] = path
+				first[at] = usedSource{path, source}
 			}
-			if len(clashes) > 0 {
-				k.errorf(path, "source %s is used already for %s: want each source once in an instance", quote(source), enumerate(clashes, "and"))
-			}
+			k.reportClashes(path, source, clashes)
 		}
 		hasGlobal = hasGlobal || coversGlobal
 		if p.FallThrough && coversGlobal {
@@ -156,11 +199,35 @@ func (k *checker) checkSources(instance *policy.InstanceOptions, at string, foun
 		}
 		isKnown = isKnown && len(p.Sources) > 0 && !found[i].isUnknown
 	}
-	k.checkGlobal(instance, at, used, first, isKnown, hasGlobal)
+	hasGlobalFor := func(table string) bool { _, ok := first[tableSource{table, geo.Global}]; return ok }
+	k.checkGlobal(instance, at, used, hasGlobalFor, isKnown, hasGlobal)
+}
+
+// clash is an earlier use of a source: how it is written there, and where, as messages name it.
+type clash struct{ text, at string }
+
+// reportClashes reports that a source is used already, in one message for each way in which it is written there.
+func (k *checker) reportClashes(path, source string, clashes []clash) {
+	for len(clashes) > 0 {
+		text := clashes[0].text
+		var at []string
+		for _, c := range clashes {
+			if c.text == text {
+				at = append(at, c.at)
+			}
+		}
+		clashes = slices.DeleteFunc(clashes, func(c clash) bool { return c.text == text })
+		if text == source {
+			k.errorf(path, "source %s is used already for %s: want each source once in an instance", quote(source), enumerate(at, "and"))
+		} else {
+			k.errorf(path, "source %s means the same clients as %s, used already for %s: want each source once in an instance",
+				quote(source), quote(text), enumerate(at, "and"))
+		}
+	}
 }
 
 // checkGlobal checks that clients which no other source matches get an answer, unless the instance does without.
-func (k *checker) checkGlobal(instance *policy.InstanceOptions, at string, used []string, first map[[2]string]string, isKnown, hasGlobal bool) {
+func (k *checker) checkGlobal(instance *policy.InstanceOptions, at string, used []string, hasGlobalFor func(table string) bool, isKnown, hasGlobal bool) {
 	if isKnown && !hasGlobal {
 		for i := range instance.Policies {
 			if instance.Policies[i].FallThrough {
@@ -172,20 +239,8 @@ func (k *checker) checkGlobal(instance *policy.InstanceOptions, at string, used 
 		return
 	}
 	for _, table := range used {
-		if first[[2]string{table, "global"}] == "" {
+		if !hasGlobalFor(table) {
 			k.errorf(at, "instance %s has no policy with source \"global\" for %s: add one, or set unmatched = \"nodata\"", quote(instance.Name), table)
 		}
 	}
-}
-
-// source checks that a source other than the global one is a custom line.
-func (k *checker) source(source, path string) bool {
-	if _, ok := k.lines.first[source]; ok {
-		return true
-	}
-	if !k.lines.nameless {
-		known := append([]string{"global"}, k.lines.names...)
-		k.errorf(path, "there is no line %s%s", quote(source), choices(source, known, "[[geo.line]]"))
-	}
-	return false
 }

@@ -17,7 +17,13 @@ type positions map[string]position
 // find returns the position of the key at path. A key that is not in the text, such as one left at its default, is
 // where the nearest table around it is; a single value in place of a list is where the list's first element would be.
 func (at positions) find(path string) position {
-	place, found := position{}, ""
+	place, _ := at.nearest(path)
+	return place
+}
+
+// nearest is find, and whether the key itself is in the text.
+func (at positions) nearest(path string) (place position, isWritten bool) {
+	found := ""
 	for _, segment := range segments(path) {
 		next := segment
 		if found != "" && segment[0] != '[' {
@@ -26,10 +32,10 @@ func (at positions) find(path string) position {
 		if p, ok := at[found+next]; ok {
 			place, found = p, found+next
 		} else if segment != "[0]" {
-			break
+			return place, false
 		}
 	}
-	return place
+	return place, true
 }
 
 // segments splits a path into its keys and its indexes: "pool[1].name" is "pool", "[1]", "name".

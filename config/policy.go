@@ -19,12 +19,12 @@ func (f families) with(other families) families {
 }
 
 // checkPolicy checks one policy but for its sources. It returns the families of all its sets. A policy of a joint
-// instance may decide once for all types.
-func (k *checker) checkPolicy(p *policy.PolicyOptions, at string, joint bool) families {
+// instance may decide once for all types; one of an instance by latency leaves the balance of its sets to that.
+func (k *checker) checkPolicy(p *policy.PolicyOptions, at string, joint, byLatency bool) families {
 	k.checkName(at+".name", "policy", p.Name)
 	var primary, backup families
 	for set, name := range sets(p) {
-		found := k.checkSet(set, at+"."+name)
+		found := k.checkSet(set, at+"."+name, name+" of policy "+quote(p.Name), byLatency)
 		if set == &p.Primary {
 			primary = found
 		} else {
@@ -69,8 +69,8 @@ func samePools(a, b *policy.SetOptions) bool {
 	return slices.Equal(names(a), names(b))
 }
 
-// checkSet checks one set and fills in its balance. It returns its families.
-func (k *checker) checkSet(set *policy.SetOptions, at string) families {
+// checkSet checks one set, which messages call shown, and fills in its balance. It returns its families.
+func (k *checker) checkSet(set *policy.SetOptions, at, shown string, byLatency bool) families {
 	var found families
 	counts := map[policy.PoolType]count{}
 	first := map[string]int{}
@@ -97,19 +97,50 @@ func (k *checker) checkSet(set *policy.SetOptions, at string) families {
 	if found.domain && (found.ipv4 || found.ipv6) {
 		k.errorf(at+".pools", "domain pools and address pools are mixed: a set answers either a CNAME or addresses, make it two policies or two sets")
 	}
-	if found.domain && set.Balance == policy.BalanceAll {
-		k.errorf(at+".balance", "balance \"all\" in a set of domain pools: a CNAME cannot have several values, want \"weight\", \"sequence\" or \"sticky\"")
-	}
-	if set.Balance == "" {
-		set.Balance = defaultBalance(found.domain)
-	}
-	if set.MaxAnswers > 0 && set.Balance != policy.BalanceAll {
-		k.errorf(at+".max_answers", "max_answers limits the answers of balance \"all\", and this is %q: remove it", set.Balance)
+	if byLatency {
+		k.balanceByLatency(set, at, found.domain)
+	} else {
+		k.checkBalance(set, at, shown, found.domain)
 	}
 	if !found.isUnknown {
 		k.checkThreshold(set, at, counts)
 	}
 	return found
+}
+
+// checkBalance checks how a set balances, and fills it in.
+func (k *checker) checkBalance(set *policy.SetOptions, at, shown string, isDomain bool) {
+	if isDomain && set.Balance == policy.BalanceAll {
+		k.errorf(at+".balance", "balance \"all\" in a set of domain pools: a CNAME cannot have several values, want \"weight\", \"sequence\", \"nearest\" or \"sticky\"")
+	}
+	if set.Balance == "" {
+		set.Balance = defaultBalance(isDomain)
+	}
+	if set.MaxAnswers > 0 && set.Balance != policy.BalanceAll {
+		k.errorf(at+".max_answers", "max_answers limits the answers of balance \"all\", and this is %q: remove it", set.Balance)
+	}
+	if set.Balance != policy.BalanceNearest {
+		return
+	}
+	for i, member := range set.Pools {
+		n, ok := k.pools.first[member.Pool]
+		if !ok || k.isWritten(element("pool", n)+".location") {
+			continue
+		}
+		k.errorf(element(at+".pools", i)+".pool", "pool %s has no location, and %s has balance \"nearest\": give the pool at %s one, such as location = \"JP\"",
+			quote(member.Pool), shown, k.where(element("pool", n)))
+	}
+}
+
+// balanceByLatency makes a set balance by latency.
+func (k *checker) balanceByLatency(set *policy.SetOptions, at string, isDomain bool) {
+	if set.Balance != "" {
+		k.errorf(at+".balance", "an instance with access_policy_type = \"latency\" chooses by latency: remove balance")
+	}
+	if isDomain && set.MaxAnswers > 1 {
+		k.errorf(at+".max_answers", "max_answers is %d in a set of domain pools: an answer has one CNAME, want 1", set.MaxAnswers)
+	}
+	set.Balance, set.MaxAnswers = policy.BalanceLatency, max(set.MaxAnswers, 1)
 }
 
 // notOffline is the number of addresses of a pool that can become available.

@@ -3,11 +3,13 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
+	"gtmd/geo"
 	"gtmd/policy"
 )
 
-// Pool is one address pool with its addresses parsed. It is immutable.
+// Pool is one address pool with its addresses parsed and its location, if it has one, as coordinates. It is immutable.
 type Pool struct {
 	policy.PoolOptions
 	// Addrs[i] is the address of Addresses[i]. Nil for a domain pool.
@@ -38,9 +40,13 @@ func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
 	if isDomain && pool.Balance == policy.BalanceAll {
 		k.errorf(at+".balance", "balance \"all\" in domain pool %s: a CNAME cannot have several values, want \"weight\", \"sequence\" or \"sticky\"", quote(pool.Name))
 	}
+	if pool.Balance == policy.BalanceNearest {
+		k.errorf(at+".balance", "balance \"nearest\" in pool %s: nearest chooses among the pools of a set, want another for the addresses of one pool", quote(pool.Name))
+	}
 	if pool.Balance == "" {
 		pool.Balance = defaultBalance(isDomain)
 	}
+	k.locatePool(&pool.Location, at+".location")
 	parsed := Pool{}
 	first := map[string]int{}
 	for i := range pool.Addresses {
@@ -61,6 +67,20 @@ func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
 	}
 	parsed.PoolOptions = *pool
 	k.config.Pools = append(k.config.Pools, parsed)
+}
+
+// locatePool gives a location that is a place its coordinates.
+func (k *checker) locatePool(location *policy.LocationOptions, path string) {
+	if location.Place == "" {
+		return
+	}
+	point, ok := geo.Locate(strings.ToUpper(location.Place))
+	if !ok {
+		k.errorf(path+".place", "there is no place %s: want the code of a country, such as \"JP\", or of a province of China, such as \"CN-GD\"; or latitude and longitude",
+			quote(location.Place))
+		return
+	}
+	location.Latitude, location.Longitude = &point.Latitude, &point.Longitude
 }
 
 // defaultBalance is the balance of a set or pool that names none.

@@ -14,7 +14,8 @@ type Problem struct {
 	// Line and Column count from 1, columns in octets. Line is 0 where the file as a whole is meant, Column where the line is.
 	Line   int `json:"line"`
 	Column int `json:"column"`
-	// Key is the path of the key in File, such as "pool[1].addresses[2].weight". It is empty for errors of syntax.
+	// Key is the path of the key in File, such as "pool[1].addresses[2].weight", or the column of a latency file. It is
+	// empty for errors of syntax.
 	Key string `json:"key"`
 	// Message says what is wrong and what would be right.
 	Message string `json:"message"`

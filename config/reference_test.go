@@ -69,7 +69,7 @@ func (r *reference) section(of reflect.Type, heading, header string) {
 		fmt.Fprintf(&r.text, "| `%s` | %s | %s | %s | %s |\n", f.key, typeName(kind), defaultName(f), rangeName(kind, f), r.doc(of, of.Field(f.index).Name))
 		path := strings.TrimPrefix(header+"."+f.key, ".")
 		switch {
-		case isTables(kind) && hasName(kind.Elem()):
+		case isTables(kind) && (hasName(kind.Elem()) || header == ""):
 			inner = append(inner, nested{kind.Elem(), "`[[" + path + "]]`", path})
 		case isTables(kind):
 			inner = append(inner, nested{kind.Elem(), "Each of `" + path + "`", path})
@@ -114,9 +114,11 @@ func typeName(of reflect.Type) string {
 	case of.Kind() == reflect.Bool:
 		return "boolean"
 	case of.Kind() == reflect.Struct && !isScalar(value):
-		return "table"
+		return "table" + strings.Replace(shortName(of), " or of strings", " or string", 1)
 	case of.Kind() == reflect.Int:
 		return "integer"
+	case of.Kind() == reflect.Float64 || of.Kind() == reflect.Pointer:
+		return "number"
 	case of.Kind() == reflect.String:
 		return "string"
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -21,8 +22,10 @@ func isScalar(into reflect.Value) bool {
 		return true
 	}
 	switch into.Kind() {
-	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64:
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64:
 		return true
+	case reflect.Pointer:
+		return into.Type().Elem().Kind() == reflect.Float64
 	}
 	_, ok := into.Addr().Interface().(encoding.TextUnmarshaler)
 	return ok
@@ -30,6 +33,17 @@ func isScalar(into reflect.Value) bool {
 
 // decodeScalar sets a field from a TOML value. It returns what is wrong and what would be right, or "".
 func decodeScalar(into reflect.Value, value any, f field) string {
+	if into.Kind() == reflect.Pointer {
+		target := reflect.New(into.Type().Elem())
+		complaint := decodeScalar(target.Elem(), value, f)
+		if complaint == "" {
+			into.Set(target)
+		}
+		return complaint
+	}
+	if into.Kind() == reflect.Float64 {
+		return decodeNumber(into, value, f)
+	}
 	text, isText := value.(string)
 	number, isNumber := value.(int64)
 	_, isDuration := into.Interface().(time.Duration)
@@ -56,6 +70,22 @@ func decodeScalar(into reflect.Value, value any, f field) string {
 		if err := parseScalar(into, strconv.FormatInt(number, 10)); err != nil {
 			return err.Error()
 		}
+	default:
+		return fmt.Sprintf("want %s, not %s", singular(into.Type()), describe(value))
+	}
+	return outOfRange(into, f.bounds)
+}
+
+// decodeNumber sets a float from a TOML float or integer. It returns what is wrong and what would be right, or "".
+func decodeNumber(into reflect.Value, value any, f field) string {
+	switch number := value.(type) {
+	case int64:
+		into.SetFloat(float64(number))
+	case float64:
+		if math.IsNaN(number) || math.IsInf(number, 0) {
+			return fmt.Sprintf("want a finite number, not %v", number)
+		}
+		into.SetFloat(number)
 	default:
 		return fmt.Sprintf("want %s, not %s", singular(into.Type()), describe(value))
 	}
@@ -137,7 +167,13 @@ func outOfRange(into reflect.Value, bounds string) string {
 			panic(fmt.Sprintf("config: range %s: %v", bounds, err))
 		}
 	}
-	if n := into.Int(); n >= least.Int() && n <= most.Int() {
+	isInside := false
+	if into.Kind() == reflect.Float64 {
+		isInside = into.Float() >= least.Float() && into.Float() <= most.Float()
+	} else {
+		isInside = into.Int() >= least.Int() && into.Int() <= most.Int()
+	}
+	if isInside {
 		return ""
 	}
 	return fmt.Sprintf("%v is out of range: want %s to %s", into.Interface(), low, high)
@@ -162,6 +198,10 @@ func setDefault(into reflect.Value, text string) error {
 	case into.Kind() == reflect.Int:
 		n, err := strconv.Atoi(text)
 		into.SetInt(int64(n))
+		return err
+	case into.Kind() == reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		into.SetFloat(n)
 		return err
 	}
 	return parseScalar(into, text)
@@ -205,6 +245,8 @@ func singular(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int:
 		return "an integer"
+	case reflect.Float64:
+		return "a number"
 	case reflect.String:
 		return "a string"
 	}
@@ -223,6 +265,9 @@ func plural(t reflect.Type) string {
 		return "addresses with ports"
 	case netip.Prefix:
 		return "prefixes"
+	}
+	if t.Kind() == reflect.Int {
+		return "integers"
 	}
 	return "strings"
 }

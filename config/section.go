@@ -87,45 +87,6 @@ func (k *checker) checkHealthChecks() {
 	k.checks = k.unique("health check", names, func(i int) string { return element("health_check", i) + ".name" })
 }
 
-// checkLines checks the custom lines.
-func (k *checker) checkLines() {
-	lines := k.config.File.Geo.Lines
-	names := make([]string, len(lines))
-	prefixes := map[netip.Prefix]string{}
-	for i, line := range lines {
-		at := element("geo.line", i)
-		names[i] = line.Name
-		k.checkName(at+".name", "line", line.Name)
-		if isGlobal(line.Name) {
-			k.errorf(at+".name", "%s is the source that matches everybody: want another name for the line", quote(line.Name))
-		}
-		if strings.Contains(line.Name, ":") {
-			k.errorf(at+".name", "line name %s has a colon: want a name without, colons are for selectors", quote(line.Name))
-		}
-		for j, prefix := range line.Prefixes {
-			key := element(at+".prefixes", j)
-			if !prefix.IsValid() {
-				continue
-			}
-			if prefix.Addr().Is4In6() {
-				k.errorf(key, "%s is an IPv4 address mapped to IPv6: want the IPv4 prefix", prefix)
-				continue
-			}
-			if first, ok := prefixes[prefix]; ok {
-				k.errorf(key, "%s is already given at %s: a prefix belongs to one line", prefix, k.where(first))
-				continue
-			}
-			prefixes[prefix] = key
-		}
-	}
-	k.lines = k.unique("line", names, func(i int) string { return element("geo.line", i) + ".name" })
-}
-
-// isGlobal tells whether a source is the one that matches everybody; "default" is Alibaba's name for it.
-func isGlobal(source string) bool {
-	return source == "global" || source == "default"
-}
-
 // checkHosts finds the host that the health check of each pool asks for when its template names none, and warns where
 // there is no such host, or where it is the business domain of one instance of several.
 func (k *checker) checkHosts() {

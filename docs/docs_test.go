@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gtmd/config"
+	"gtmd/geo/mmdb"
 	"gtmd/node"
 )
 
@@ -31,9 +32,31 @@ func pages(t *testing.T) []string {
 	return all
 }
 
+// site is a directory with the files that the examples name: those of deploy, and small databases.
+func site(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../deploy")); err != nil {
+		t.Fatal(err)
+	}
+	for name, rows := range map[string]string{
+		"city.mmdb": "cidr,country,subdivision\n198.18.0.0/16,CN,GD\n198.19.0.0/16,JP,13\n",
+		"asn.mmdb":  "cidr,asn\n198.18.0.0/16,4134\n198.19.0.0/16,64500\n",
+	} {
+		input := filepath.Join(dir, name+".csv")
+		if err := os.WriteFile(input, []byte(rows), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mmdb.Build(mmdb.BuildOptions{Inputs: []mmdb.Input{{Path: input}}, Output: filepath.Join(dir, name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // TestExamples loads the TOML blocks of every page, joined, as one configuration.
 func TestExamples(t *testing.T) {
-	loaded := 0
+	loaded, dir := 0, site(t)
 	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
@@ -48,7 +71,7 @@ func TestExamples(t *testing.T) {
 		}
 		loaded++
 		_, err = node.Check(func() (*config.Config, error) {
-			return config.LoadText(filepath.Join("..", "deploy", "example.toml"), []byte(whole.String()))
+			return config.LoadText(filepath.Join(dir, "example.toml"), []byte(whole.String()))
 		})
 		if err != nil {
 			t.Errorf("the TOML of %s does not load:\n%v", page, err)

@@ -16,7 +16,7 @@ func offices() []geo.LineOptions {
 }
 
 func ExampleCompile() {
-	m, err := geo.Compile(offices())
+	m, err := geo.Compile(geo.Input{Lines: offices()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -32,22 +32,22 @@ func ExampleCompile() {
 
 func ExampleMap_Plan() {
 	lines := offices()
-	m, err := geo.Compile(lines)
+	m, err := geo.Compile(geo.Input{Lines: lines})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	office, err := geo.ParseSelector("office", lines)
+	office, err := geo.ParseSelector("office", lines, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	company, err := geo.ParseSelector("company", lines)
+	company, err := geo.ParseSelector("company", lines, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	plan := m.Plan([][]geo.Selector{{geo.Global}, {company}, {office}})
+	plan := m.Plan(m.Assign([][]geo.Selector{{geo.Global}, {company}, {office}}))
 	for _, text := range []string{"10.1.2.3", "10.2.3.4", "192.0.2.1", "2001:db8::1"} {
 		policy, scope := plan.Lookup(netip.MustParseAddr(text))
 		fmt.Printf("%s: policy %d, scope %d\n", text, policy, scope)
@@ -56,5 +56,5 @@ func ExampleMap_Plan() {
 	// 10.1.2.3: policy 2, scope 16
 	// 10.2.3.4: policy 1, scope 15
 	// 192.0.2.1: policy 0, scope 1
-	// 2001:db8::1: policy 0, scope 1
+	// 2001:db8::1: policy 0, scope 21
 }

@@ -20,11 +20,17 @@ func line(name, prefixes string) LineOptions {
 
 func mustCompile(tb testing.TB, lines []LineOptions) *Map {
 	tb.Helper()
-	m, err := Compile(lines)
+	m, err := Compile(Input{Lines: lines})
 	if err != nil {
 		tb.Fatalf("Compile: %v", err)
 	}
 	return m
+}
+
+func mustPlan(tb testing.TB, lines []LineOptions, policies [][]Selector) *Plan {
+	tb.Helper()
+	m := mustCompile(tb, lines)
+	return m.Plan(m.Assign(policies))
 }
 
 // mustPolicies makes the argument of Plan: each text is one policy, its sources separated by spaces.
@@ -33,7 +39,7 @@ func mustPolicies(tb testing.TB, lines []LineOptions, texts ...string) [][]Selec
 	policies := make([][]Selector, len(texts))
 	for i, text := range texts {
 		for _, source := range strings.Fields(text) {
-			selector, err := ParseSelector(source, lines)
+			selector, err := ParseSelector(source, lines, nil)
 			if err != nil {
 				tb.Fatal(err)
 			}
@@ -58,6 +64,32 @@ type region struct {
 	policy int
 }
 
+func (r region) String() string { return fmt.Sprint(r.prefix, " ", r.policy) }
+
+// leftOut is a policy of cut: these regions are not listed.
+const leftOut = -2
+
+// cut lists the regions of a space of a policy, in which the IPv6 blocks that hold IPv4 addresses have another.
+func cut(space string, policy, holding int) []region {
+	prefix := netip.MustParsePrefix(space)
+	touched := false
+	for _, h := range holders {
+		if h.block.Overlaps(prefix) && h.block.Bits() <= prefix.Bits() {
+			if holding == leftOut {
+				return nil
+			}
+			return []region{{prefix, holding}}
+		}
+		touched = touched || h.block.Overlaps(prefix)
+	}
+	if !touched {
+		return []region{{prefix, policy}}
+	}
+	left := netip.PrefixFrom(prefix.Addr(), prefix.Bits()+1)
+	right := netip.PrefixFrom(last(prefix), prefix.Bits()+1).Masked()
+	return append(cut(left.String(), policy, holding), cut(right.String(), policy, holding)...)
+}
+
 // last returns the last address of a prefix.
 func last(prefix netip.Prefix) netip.Addr {
 	b := prefix.Masked().Addr().AsSlice()
@@ -69,7 +101,7 @@ func last(prefix netip.Prefix) netip.Addr {
 }
 
 // randomLines makes lines with n different random networks as a routing table has them: IPv4 ones of 8 to 24
-// bits, most of them long, or IPv6 ones of 32 to 48 bits in 2000::/8.
+// bits, most of them long, or IPv6 ones of 32 to 48 bits in 2400::/8.
 func randomLines(n int, is4 bool) []LineOptions {
 	random := rand.New(rand.NewPCG(1, 2))
 	lines := make([]LineOptions, 200)
@@ -99,18 +131,8 @@ func randomAddr(random *rand.Rand, is4 bool) netip.Addr {
 	if is4 {
 		return netip.AddrFrom4([4]byte(b[:4]))
 	}
-	b[0] = 0x20
+	b[0] = 0x24
 	return netip.AddrFrom16(b)
-}
-
-// randomAddrs makes a power of two of addresses.
-func randomAddrs(is4 bool) []netip.Addr {
-	random := rand.New(rand.NewPCG(3, 4))
-	addrs := make([]netip.Addr, 1<<16)
-	for i := range addrs {
-		addrs[i] = randomAddr(random, is4)
-	}
-	return addrs
 }
 
 func familyName(is4 bool) string {

@@ -29,8 +29,8 @@ func collect(lines []LineOptions) (networks, []error) {
 		switch {
 		case line.Name == "":
 			problems = append(problems, fmt.Errorf("custom line number %d: no name", i+1))
-		case reserved(line.Name):
-			problems = append(problems, fmt.Errorf("custom line %q: the name is reserved for the source that matches everybody", line.Name))
+		case LineNameProblem(line.Name) != "":
+			problems = append(problems, fmt.Errorf("custom line %q: %s", line.Name, LineNameProblem(line.Name)))
 		case named[line.Name]:
 			problems = append(problems, fmt.Errorf("custom line %q: there are two lines of this name", line.Name))
 		}
@@ -38,6 +38,10 @@ func collect(lines []LineOptions) (networks, []error) {
 		for j, prefix := range line.Prefixes {
 			if !prefix.IsValid() {
 				problems = append(problems, fmt.Errorf("custom line %q: prefix number %d is not valid", line.Name, j+1))
+				continue
+			}
+			if prefix = unmap(prefix.Masked()); isEmbedded(prefix) {
+				problems = append(problems, fmt.Errorf("custom line %q: clients in %v are looked up by the IPv4 address that theirs holds: want IPv4 prefixes", line.Name, prefix))
 				continue
 			}
 			all.add(prefix, uint32(i))
@@ -50,10 +54,15 @@ func collect(lines []LineOptions) (networks, []error) {
 		nets := *family.nets
 		slices.SortFunc(nets, compareNetworks)
 		nets = slices.Compact(nets)
-		for i := 1; i < len(nets); i++ {
-			if a, b := nets[i-1], nets[i]; comparePrefixes(a, b) == 0 {
-				problems = append(problems, fmt.Errorf("custom lines %q and %q: both have the prefix %v",
-					lines[a.line].Name, lines[b.line].Name, a.key.prefix(int(a.bits), family.is4)))
+		for i, b := range nets {
+			// Lines of other ranks may stand between two of one rank.
+			for j := i - 1; j >= 0 && comparePrefixes(nets[j], b) == 0; j-- {
+				before, name := lines[nets[j].line].Name, lines[b.line].Name
+				if compareSelectors(lineSelector(before), lineSelector(name)) == 0 {
+					problems = append(problems, fmt.Errorf("custom lines %q and %q: both have the prefix %v",
+						before, name, b.key.prefix(int(b.bits), family.is4)))
+					break
+				}
 			}
 		}
 		*family.nets = nets
@@ -61,14 +70,8 @@ func collect(lines []LineOptions) (networks, []error) {
 	return all, problems
 }
 
-// add puts a valid prefix of a line into its family, masked; an IPv4-mapped one is IPv4.
+// add puts a masked prefix of a line into its family.
 func (all *networks) add(prefix netip.Prefix, line uint32) {
-	addr, bits := prefix.Addr(), prefix.Bits()
-	if addr.Is4In6() && bits >= mappedBits {
-		prefix = netip.PrefixFrom(addr.Unmap(), bits-mappedBits)
-	}
-	prefix = prefix.Masked()
-	// A prefix wider than the mapped block is cut off inside its ffff, so it stays an IPv6 one here.
 	k, is4 := keyOf(prefix.Addr())
 	n := network{key: k, bits: uint8(prefix.Bits()), line: line}
 	if is4 {
@@ -87,7 +90,8 @@ func (all *networks) around(k key, is4 bool) []network {
 	var found []network
 	for bits := width; bits >= 0; bits-- {
 		want := network{key: k.masked(bits), bits: uint8(bits)}
-		if i, ok := slices.BinarySearchFunc(nets, want, comparePrefixes); ok {
+		i, _ := slices.BinarySearchFunc(nets, want, comparePrefixes)
+		for ; i < len(nets) && comparePrefixes(nets[i], want) == 0; i++ {
 			found = append(found, nets[i])
 		}
 	}

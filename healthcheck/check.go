@@ -52,7 +52,7 @@ func (c *Check) Target(address netip.Addr, host string) Target {
 	case TCP:
 		t.Probe = func(ctx context.Context, _ *Report) error { return c.tcp(ctx, address) }
 	case Ping:
-		t.Probe = func(ctx context.Context, _ *Report) error { return c.ping(ctx, address) }
+		t.Probe = func(ctx context.Context, report *Report) error { return c.ping(ctx, address, report) }
 	default:
 		t.Probe = func(ctx context.Context, report *Report) error { return c.http(ctx, address, host, report) }
 		if host != "" {

@@ -70,7 +70,7 @@ type echoSocket struct {
 	done     chan struct{}
 
 	mu      sync.Mutex // Guards the following.
-	waiting map[echoKey]chan<- struct{}
+	waiting map[echoKey]chan<- echoKey
 	last    uint16 // The last sequence number used.
 }
 
@@ -81,7 +81,7 @@ func openEchoSocket(f *family, listen func(network, address string) (packetConn,
 		datagram: true,
 		id:       uint16(rand.Uint32()),
 		done:     make(chan struct{}),
-		waiting:  make(map[echoKey]chan<- struct{}),
+		waiting:  make(map[echoKey]chan<- echoKey),
 		last:     uint16(rand.Uint32()),
 	}
 	conn, err := listen(f.datagram, f.any)
@@ -119,9 +119,9 @@ func (s *echoSocket) close() error {
 	return err
 }
 
-// send sends one echo request and registers replies, which must have room, to receive one value if it is answered.
+// send sends one echo request and registers replies, which must have room, to receive its key if it is answered.
 // The request must be forgotten afterwards, also when sending failed.
-func (s *echoSocket) send(to netip.Addr, data []byte, replies chan<- struct{}) (echoKey, error) {
+func (s *echoSocket) send(to netip.Addr, data []byte, replies chan<- echoKey) (echoKey, error) {
 	key := echoKey{address: to.WithZone("")}
 	s.mu.Lock()
 	for range 1 << 16 {
@@ -199,6 +199,6 @@ func (s *echoSocket) receive(packet []byte, from net.Addr) {
 	defer s.mu.Unlock()
 	if replies := s.waiting[key]; replies != nil {
 		delete(s.waiting, key)
-		replies <- struct{}{}
+		replies <- key
 	}
 }

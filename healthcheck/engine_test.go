@@ -79,7 +79,7 @@ func TestEngineStatus(t *testing.T) {
 		e := startEngine(t, EngineOptions{})
 		expires := time.Now().Add(9 * 24 * time.Hour)
 		s := newScript(func(_ context.Context, r *Report) error {
-			*r = Report{expires, "certificate expires in 9 days"}
+			*r = Report{CertificateExpires: expires, Warning: "certificate expires in 9 days"}
 			time.Sleep(20 * time.Millisecond)
 			return nil
 		})
@@ -95,7 +95,8 @@ func TestEngineStatus(t *testing.T) {
 			Track:        Track{Verdict: Up, Since: first.Add(20 * time.Millisecond), Good: 1},
 			LastProbe:    first,
 			LastDuration: 20 * time.Millisecond,
-			Report:       Report{expires, "certificate expires in 9 days"},
+			RTT:          20 * time.Millisecond,
+			Report:       Report{CertificateExpires: expires, Warning: "certificate expires in 9 days"},
 			GoodTotal:    1,
 		}
 		if diff := cmp.Diff(want, e.Status().Targets["a"]); diff != "" {

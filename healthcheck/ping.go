@@ -8,26 +8,30 @@ import (
 )
 
 // ping is the probe that sends echo requests, evenly over the first half of the timeout, and counts the replies.
-// It ends as soon as all are sent and enough are answered, or else at the deadline.
-func (c *Check) ping(ctx context.Context, address netip.Addr) error {
+// It ends as soon as all are sent and enough are answered, or else at the deadline. It reports the mean round-trip time
+// of the replies.
+func (c *Check) ping(ctx context.Context, address netip.Addr, report *Report) error {
 	o := &c.options
 	socket, err := c.prober.socket(address)
 	if err != nil {
 		return err
 	}
 	var (
-		replies  = make(chan struct{}, o.Packets)
+		replies  = make(chan echoKey, o.Packets)
 		keys     = make([]echoKey, 0, o.Packets)
+		sent     = make(map[echoKey]time.Time, o.Packets)
 		data     = pattern(o.Size)
 		pace     = time.NewTicker(max(o.Timeout/time.Duration(2*o.Packets), 1))
 		received int
+		waited   time.Duration // For all replies together.
 		unsent   unsent
 	)
 	defer func() { socket.forget(keys) }()
 	defer pace.Stop()
 	send := func() {
+		now := time.Now()
 		key, err := socket.send(address, data, replies)
-		keys = append(keys, key)
+		keys, sent[key] = append(keys, key), now
 		if err != nil {
 			unsent.add(err)
 		}
@@ -36,6 +40,7 @@ func (c *Check) ping(ctx context.Context, address netip.Addr) error {
 	for {
 		all := len(keys) == o.Packets
 		if all && !tooMany(o.Packets-received, o) {
+			report.RTT = waited / time.Duration(max(received, 1))
 			return nil
 		}
 		if all && received+unsent.all == o.Packets {
@@ -49,8 +54,9 @@ func (c *Check) ping(ctx context.Context, address netip.Addr) error {
 		case <-tick:
 			send()
 			continue
-		case <-replies:
+		case key := <-replies:
 			received++
+			waited += time.Since(sent[key])
 			continue
 		case <-ctx.Done():
 		}

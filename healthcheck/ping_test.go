@@ -70,9 +70,13 @@ func TestPingLoss(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 					defer cancel()
 					start := time.Now()
-					err := check.Target(netip.MustParseAddr(address), "").Probe(ctx, new(Report))
+					var report Report
+					err := check.Target(netip.MustParseAddr(address), "").Probe(ctx, &report)
 					if text(err) != tt.want {
 						t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+					}
+					if want := map[bool]time.Duration{true: 10 * time.Millisecond}[err == nil]; report.RTT != want {
+						t.Errorf("%s: reports a round trip of %v, want %v", tt.name, report.RTT, want)
 					}
 					if took := time.Since(start); took.Round(time.Millisecond) != tt.duration.Round(time.Millisecond) {
 						t.Errorf("%s: took %v, want %v", tt.name, took, tt.duration)
@@ -181,7 +185,7 @@ func TestEchoSequence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		replies := make(chan struct{}, 1)
+		replies := make(chan echoKey, 1)
 		first, _ := socket.send(at, nil, replies)
 		socket.last = first.sequence - 1
 		second, _ := socket.send(at, nil, replies)

@@ -16,6 +16,10 @@ type TargetStatus struct {
 	LastProbe time.Time
 	// LastDuration is how long that probe took.
 	LastDuration time.Duration
+	// RTT is the smoothed round-trip time: the average of what the good probes took, in which each new one has a weight of
+	// 1/8. It tells addresses of one check apart; of http, say, it has the time to connect and to answer in it. Zero: no
+	// good probe yet since the engine started.
+	RTT time.Duration
 	// LastError is the reason of that probe's bad result or, when Void, why there has been none since. Empty: it was
 	// good, or there was none yet.
 	LastError string

@@ -18,6 +18,9 @@ type Report struct {
 	CertificateExpires time.Time
 	// Warning is something that people should see to although the address is well. Empty: nothing.
 	Warning string
+	// RTT is the round-trip time, where the probe has measured it and did more than that: its duration counts otherwise.
+	// It goes into [TargetStatus.RTT], and is zero in a report that has been handed on.
+	RTT time.Duration
 }
 
 // Target is one address to be probed in one way.

@@ -156,7 +156,7 @@ func TestHTTPSRedirect(t *testing.T) {
 	o := Options{Protocol: HTTP, FollowRedirects: true, ExpectStatus: statusSet(t, "204"), SNI: true, Verify: true,
 		CAFile: ca.write(t, t.TempDir(), "ca.pem"), CertExpiryWarning: 14 * day}
 	report, err := probe(t, t.Context(), o, plain, "www.example.com")
-	if err != nil || report != (Report{certificate.Leaf.NotAfter, "certificate expires in 5 days"}) {
+	if err != nil || report != (Report{CertificateExpires: certificate.Leaf.NotAfter, Warning: "certificate expires in 5 days"}) {
 		t.Errorf("%v, %+v", err, report)
 	}
 	if got := <-name; got != "secure.example" {

@@ -65,6 +65,15 @@ func (t Track) Next(result error, fall, rise int, now time.Time) Track {
 	return t
 }
 
+// smoothed returns the smoothed round-trip time after one more measurement: the exponential average with which RFC 6298
+// section 2 begins, whose alpha is 1/8. It is above zero, which stands for none yet.
+func smoothed(rtt, measured time.Duration) time.Duration {
+	if rtt == 0 {
+		return max(measured, 1)
+	}
+	return max(rtt+(measured-rtt)/8, 1)
+}
+
 // against returns the length of the streak that argues against the verdict: bad results when up, good ones when
 // down, either when unknown.
 func (t Track) against() (bad, good int) {

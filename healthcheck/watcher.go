@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type watcher struct {
 type result struct {
 	err    error
 	report Report
+	rtt    time.Duration // Zero: what the probe took.
 }
 
 func newWatcher(e *Engine, target *Target, track Track, cancel context.CancelFunc) *watcher {
@@ -196,6 +198,7 @@ func (w *watcher) probe(ctx context.Context, target *Target, results chan<- resu
 	ctx, cancel := context.WithTimeout(ctx, target.Timeout)
 	defer cancel()
 	r.err = target.Probe(ctx, &r.report)
+	r.rtt, r.report.RTT = r.report.RTT, 0
 }
 
 // record counts a result and publishes what it makes of the target.
@@ -210,6 +213,7 @@ func (w *watcher) record(target *Target, r result, start time.Time, took time.Du
 		next.BadTotal++
 	} else {
 		next.GoodTotal++
+		next.RTT = smoothed(old.RTT, cmp.Or(r.rtt, took))
 	}
 	if r.report != (Report{}) {
 		next.Report = r.report

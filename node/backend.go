@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gtmd/admin"
-	"gtmd/config"
 	"gtmd/healthcheck"
 	"gtmd/policy"
 )
@@ -27,9 +26,9 @@ func (n *Node) Status() admin.Status {
 		Version: n.options.Version, Started: n.started, Ready: "ready", Listen: append([]netip.AddrPort{}, n.Addresses()...),
 		Config: admin.ConfigStatus{
 			File: n.options.Name, Hash: w.config.Hash, Loaded: w.loaded, Generation: w.view.Generation,
-			Warnings: warnings(w.config),
+			Warnings: texts(w.allWarnings(time.Now())),
 		},
-		Instances: w.instanceStatus(), Pools: w.poolStatus(n.health()), Switches: n.history.latest(),
+		Databases: w.databaseStatus(time.Now()), Instances: w.instanceStatus(), Pools: w.poolStatus(n.health()), Switches: n.history.latest(),
 	}
 	if err := n.Ready(); err != nil {
 		status.Ready = err.Error()
@@ -43,10 +42,21 @@ func (n *Node) Status() admin.Status {
 // health is the present knowledge of the targets: fresher than that of the world, which knows the verdicts decided on.
 func (n *Node) health() *healthcheck.Status { return n.engine.Status() }
 
-func warnings(c *config.Config) []string {
-	var all []string
-	for _, w := range c.Warnings {
-		all = append(all, w.String())
+// databaseStatus is the state of the databases in the order of the configuration.
+func (p *plan) databaseStatus(now time.Time) []admin.DatabaseStatus {
+	all := make([]admin.DatabaseStatus, len(p.databases))
+	for i, d := range p.databases {
+		s := admin.DatabaseStatus{
+			Path: d.path, Type: d.Type, Description: d.Description, Built: d.Built, AgeSeconds: int64(now.Sub(d.Built) / time.Second),
+			Hash: d.Hash, Networks4: d.Networks4, Networks6: d.Networks6, State: admin.DatabaseServes,
+		}
+		if d.refused != nil {
+			s.State, s.Error, s.Refused = admin.DatabaseRefused, d.refused.Error(), moment(d.at)
+			if d.copied {
+				s.State = admin.DatabaseCopied
+			}
+		}
+		all[i] = s
 	}
 	return all
 }

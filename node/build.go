@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -18,39 +19,47 @@ import (
 // plan is a configuration compiled to what serving needs, before anything is known of health. Immutable.
 type plan struct {
 	config    *config.Config
-	geo       *geo.Map
 	zones     []view.Zone
 	pools     []*policy.Pool
 	instances []*policy.Instance
 	sources   [][][]geo.Selector // by instance and policy
+	latency   []view.Latency     // the table, in order
+	uses      []use              // where the configuration names sources
+	places    bool               // whether some set asks for the nearest pool
 	targets   []healthcheck.Target
 	checks    map[string]string // pool -> name of its health check
 	users     map[string][]slot // target ID -> the decisions that it takes part in
 	slots     []slot            // every decision, in order
 	files     string            // fingerprint of the files when they were read; empty for a plan that is not served
+	measured  map[string][]slot // pool -> the decisions of instances that go by its latency
+
+	// What may be replaced while the rest stays: see refreshDatabases.
+	databases     []*database
+	geo           *geo.Map
+	input         string        // what geo was compiled from
+	buildDuration time.Duration // how long that took
+	warnings      config.Problems
 }
 
 // slot names a decision: those of instances that decide together stand under IPv4 alone.
 type slot = view.Slot
 
-// compile does everything that can go wrong in a configuration short of opening sockets. The error has every problem.
-func compile(c *config.Config, prober *healthcheck.Prober) (*plan, error) {
-	p := &plan{config: c, checks: map[string]string{}, users: map[string][]slot{}}
-	var err error
-	if p.geo, err = geo.Compile(c.File.Geo.Lines); err != nil {
-		return nil, fmt.Errorf("compile the custom lines: %w", err)
-	}
+// compile does everything that can go wrong in a configuration short of opening sockets. Before are the databases that
+// serve; there may be none. The error has every problem.
+func compile(c *config.Config, prober *healthcheck.Prober, a *atlas, before []*database) (*plan, error) {
+	p := &plan{config: c, checks: map[string]string{}, users: map[string][]slot{}, measured: map[string][]slot{}}
 	for _, z := range c.Zones {
 		p.zones = append(p.zones, compileZone(z))
 	}
+	if err := p.compileSources(); err != nil {
+		return nil, err
+	}
 	pools, err := p.compilePools(prober)
-	if err != nil {
+	if err = joinProblems(err, p.compileGeography(a, before)); err != nil {
 		return nil, err
 	}
 	for _, o := range c.File.Instances {
-		if err := p.compileInstance(o, pools); err != nil {
-			return nil, err
-		}
+		p.compileInstance(o, pools)
 	}
 	return p, nil
 }
@@ -107,17 +116,9 @@ func (p *plan) compilePools(prober *healthcheck.Prober) (map[string]*policy.Pool
 	return pools, nil
 }
 
-func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*policy.Pool) error {
+func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*policy.Pool) {
 	in := policy.NewInstance(o, pools)
-	sources := make([][]geo.Selector, len(in.Policies))
 	for i, access := range in.Policies {
-		for _, text := range access.Sources {
-			selector, err := geo.ParseSelector(text, p.config.File.Geo.Lines)
-			if err != nil {
-				return fmt.Errorf("instance %q, policy %q: %w", in.Name, access.Name, err)
-			}
-			sources[i] = append(sources[i], selector)
-		}
 		for f, decided := range access.Decided {
 			if decided == nil || decided.Family == policy.FamilyBoth && policy.Family(f) != policy.IPv4 {
 				continue
@@ -125,10 +126,12 @@ func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*polic
 			s := slot{Instance: len(p.instances), Policy: i, Family: policy.Family(f)}
 			p.slots = append(p.slots, s)
 			p.use(decided, s)
+			if o.AccessPolicyType == policy.PolicyLatency {
+				p.measure(decided, s)
+			}
 		}
 	}
-	p.instances, p.sources = append(p.instances, in), append(p.sources, sources)
-	return nil
+	p.instances = append(p.instances, in)
 }
 
 // use notes that a decision depends on the targets of its policy.
@@ -147,15 +150,6 @@ func (p *plan) use(decided *policy.Policy, s slot) {
 // policyOf is the policy that a slot decides.
 func (p *plan) policyOf(s slot) *policy.Policy {
 	return p.instances[s.Instance].Policies[s.Policy].Decided[s.Family]
-}
-
-// viewInstances joins the instances with decisions, which are by instance, policy and family.
-func (p *plan) viewInstances(decisions []decisions) []view.Instance {
-	instances := make([]view.Instance, len(p.instances))
-	for i, in := range p.instances {
-		instances[i] = view.Instance{Instance: in, Sources: p.sources[i], Decisions: decisions[i]}
-	}
-	return instances
 }
 
 // decisions of one instance, by policy and family.

@@ -29,8 +29,18 @@ func (n *Node) ask(ctx context.Context, work func() error) error {
 // It reads no file and opens no socket: who asks for something has done that before. Only a reload that closes listeners
 // keeps it, for as long as they take to drain.
 func (n *Node) runController(ctx context.Context) {
+	ticker := time.NewTicker(rttInterval)
+	ticker.Stop()
+	defer ticker.Stop()
+	isTicking := false
 	for {
 		deadline := n.timer()
+		if measures := n.world.Load().measures(); measures != isTicking {
+			ticker.Stop()
+			if isTicking = measures; isTicking {
+				ticker.Reset(rttInterval)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -41,6 +51,8 @@ func (n *Node) runController(ctx context.Context) {
 			n.tellFollowed()
 		case <-deadline:
 			n.step()
+		case <-ticker.C:
+			n.remeasure()
 		}
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 
+	"gtmd/geo"
 	"gtmd/policy"
 )
 
 // emptied returns an error when n would answer nothing where w answers something and nobody asked for that: every
 // address of a policy was set offline. What answers is told by access domain, question family and request source, which
-// clients see, and not by the names of policies. It is the last look before a new configuration is published.
+// clients see, and not by the names of policies. Of a policy that empties, the clients of each of its sources, and of each
+// class of clients that n sends to it, are looked for in w. It is the last look before a new configuration is published.
 func (w *world) emptied(n *world) error {
 	before := make(map[string]int, len(w.instances))
 	for i, in := range w.instances {
@@ -22,15 +24,46 @@ func (w *world) emptied(n *world) error {
 		}
 		for p, access := range in.Policies {
 			for _, f := range []policy.Family{policy.IPv4, policy.IPv6} {
-				answered := func(source string) bool { return w.answered(old, w.policyFor(old, source, f), f) }
-				if n.promises(i, p, f) && !n.answered(i, p, f) && slices.ContainsFunc(access.Sources, answered) {
-					return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so clients that get an answer now would get none; "+
-						"set when_all_down = \"empty\" if that is meant", in.Name, access.Name, f)
+				if !n.promises(i, p, f) || n.answered(i, p, f) {
+					continue
+				}
+				answered := func(sources []geo.Selector) bool { return w.answered(old, w.policyFor(old, sources, f), f) }
+				if slices.ContainsFunc(n.clients(i, p, f), answered) {
+					return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so clients that get an answer now "+
+						"would get none; set when_all_down = \"empty\" if that is meant", in.Name, access.Name, f)
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// clients lists those that a policy answers by the sources that match them, the one that counts most first: each source of
+// the policy alone, and every class that the policy has.
+func (w *world) clients(instance, p int, f policy.Family) [][]geo.Selector {
+	var all [][]geo.Selector
+	for _, source := range w.sources[instance][p] {
+		all = append(all, []geo.Selector{source})
+	}
+	for class, owner := range w.geo.Assign(w.sourcesFor(instance, f)) {
+		if owner == p {
+			all = append(all, w.geo.Chain(geo.Class(class)))
+		}
+	}
+	return all
+}
+
+// sourcesFor are the request sources of the policies of an instance for questions of a family. Where the policies share one
+// table of sources, they need not have pools of the family.
+func (p *plan) sourcesFor(instance int, f policy.Family) [][]geo.Selector {
+	in := p.instances[instance]
+	sources := make([][]geo.Selector, len(in.Policies))
+	for i, access := range in.Policies {
+		if in.Together || access.Decided[f] != nil {
+			sources[i] = p.sources[instance][i]
+		}
+	}
+	return sources
 }
 
 // promises reports whether a policy is there to answer questions of a family: what is in force in it, or everything when
@@ -62,18 +95,18 @@ func (w *world) answered(instance, p int, f policy.Family) bool {
 		return false
 	}
 	of := func(i int) *policy.Decision { return w.decisions[instance][i][f] }
-	return len(policy.Compose(of(in.Answering(p, f, of)), f).Groups) > 0
+	return len(policy.Compose(of(in.Answering(p, f, of)), f, nil).Groups) > 0
 }
 
-// policyFor is the index of the policy that answers a request source: the one that has it, else the global one; -1 when
-// there is neither. Where the policies of an instance share one table of sources, it need not have pools of the family.
-func (w *world) policyFor(instance int, source string, f policy.Family) int {
-	in := w.instances[instance]
-	p := slices.IndexFunc(in.Policies, func(a policy.Access) bool {
-		return slices.Contains(a.Sources, source) && (in.Together || a.Decided[f] != nil)
-	})
-	if p < 0 { // "global" and "default" come here when one was written for the other
-		p = in.Global(f)
+// policyFor is the index of the policy that answers clients whom these request sources match, the first that a policy has;
+// else the global one; -1 when there is neither.
+func (w *world) policyFor(instance int, sources []geo.Selector, f policy.Family) int {
+	table := w.sourcesFor(instance, f)
+	for _, source := range append(slices.Clone(sources), geo.Global) {
+		p := slices.IndexFunc(table, func(of []geo.Selector) bool { return slices.Contains(of, source) })
+		if p >= 0 {
+			return p
+		}
 	}
-	return p
+	return -1
 }

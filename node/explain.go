@@ -56,6 +56,7 @@ func (w *world) explain(q admin.Question, health *healthcheck.Status) (admin.Exp
 	}
 	if found.Instance != nil {
 		e.Instance = found.Instance.Name
+		e.Databases = w.facts(found.Client)
 		e.Lines = w.lines(found, question.Type)
 	}
 	if found.Block != nil {
@@ -73,6 +74,7 @@ func (w *world) explainDecision(e *admin.Explanation, found *view.Explanation, h
 	}
 	e.InForce, e.Why, e.Since, e.Until = roleOf(d), string(d.Why), moment(d.Memory.Since), moment(d.Until)
 	e.Sets = w.setStatus(d, health)
+	w.explainDistances(e, found, d)
 	e.Choice = choice(found.Block.Answer)
 }
 
@@ -112,10 +114,11 @@ func parseQuestion(q *admin.Question) (view.Question, error) {
 	return out, nil
 }
 
-func texts(rrs []dns.RR) []string {
-	all := make([]string, len(rrs))
-	for i, rr := range rrs {
-		all[i] = strings.ReplaceAll(rr.String(), "\t", " ")
+// texts writes each of a list on one line.
+func texts[T fmt.Stringer](list []T) []string {
+	all := make([]string, len(list))
+	for i, v := range list {
+		all[i] = strings.ReplaceAll(v.String(), "\t", " ")
 	}
 	return all
 }
@@ -132,6 +135,9 @@ func (w *world) lines(found *view.Explanation, qtype uint16) []admin.LineMatch {
 	chosen := false
 	for _, m := range found.Matches {
 		line := admin.LineMatch{Source: m.Selector.String(), Prefix: m.Prefix}
+		if m.Database != nil {
+			line.Database, line.Built = m.Database.Path, moment(m.Database.Built)
+		}
 		for i, access := range found.Instance.Policies {
 			if access.Decided[family] != nil && slices.Contains(sources[i], m.Selector) {
 				line.Policy, line.Chosen = access.Name, i == found.Policy && !chosen
@@ -142,54 +148,4 @@ func (w *world) lines(found *view.Explanation, qtype uint16) []admin.LineMatch {
 		all = append(all, line)
 	}
 	return all
-}
-
-// choice says in words how one query's answer is chosen.
-func choice(a policy.Answer) string {
-	if len(a.Groups) == 0 {
-		return "nothing is answered"
-	}
-	total := uint64(0)
-	for _, g := range a.Groups {
-		total += g.Weight
-	}
-	var parts []string
-	for _, g := range a.Groups {
-		text := groupChoice(g)
-		if len(a.Groups) > 1 {
-			text = fmt.Sprintf("%s of the queries: %s", share(g.Weight, total), text)
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, "; ")
-}
-
-func groupChoice(g policy.Group) string {
-	total := uint64(0)
-	for _, r := range g.Records {
-		total += r.Weight
-	}
-	var shares []string
-	for _, r := range g.Records {
-		shares = append(shares, fmt.Sprintf("%s %s", r.Address.Name, share(r.Weight, total)))
-	}
-	switch {
-	case len(g.Records) == 1:
-		return g.Records[0].Address.Name
-	case g.Balance == policy.BalanceWeight:
-		return "one by weight: " + strings.Join(shares, ", ")
-	case g.Balance == policy.BalanceSticky:
-		return "one by the client's network: " + strings.Join(shares, ", ")
-	case g.MaxAnswers > 0 && g.MaxAnswers < len(g.Records):
-		return fmt.Sprintf("%d of %d addresses, another start each time", g.MaxAnswers, len(g.Records))
-	default:
-		return fmt.Sprintf("all %d addresses, another order each time", len(g.Records))
-	}
-}
-
-func share(part, total uint64) string {
-	if total == 0 {
-		return "0%"
-	}
-	return fmt.Sprintf("%.4g%%", 100*float64(part)/float64(total))
 }

@@ -23,6 +23,7 @@ type metrics struct {
 	lastSuccess prometheus.Gauge
 	saveErrors  prometheus.Counter
 	lastSave    prometheus.Gauge
+	copyErrors  prometheus.Counter
 	switches    counts[switchKey]
 	transitions counts[transitionKey]
 }
@@ -49,6 +50,9 @@ func newMetrics(n *Node) (*metrics, error) {
 		lastSave: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gtmd_state_last_save_timestamp_seconds", Help: "When the state was last saved.",
 		}),
+		copyErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gtmd_geoip_database_copy_failures_total", Help: "Attempts to keep last good copies of the geo databases that failed.",
+		}),
 	}
 	m.reloads.WithLabelValues("success")
 	m.reloads.WithLabelValues("failure")
@@ -59,7 +63,7 @@ func newMetrics(n *Node) (*metrics, error) {
 	})
 	build.Set(1)
 	for _, c := range []prometheus.Collector{
-		m.reloads, m.lastGood, m.lastSuccess, m.saveErrors, m.lastSave, build, m, n.stats,
+		m.reloads, m.lastGood, m.lastSuccess, m.saveErrors, m.lastSave, m.copyErrors, build, m, n.stats,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := n.registry.Register(c); err != nil {
@@ -106,6 +110,7 @@ func (m *metrics) prune(w *world) {
 		k := w.key(s)
 		policies[[3]string{k.instance, k.policy, k.family.String()}] = true
 	}
+	m.node.atlas.failures.keep(func(path string) bool { return databaseOf(w.databases, path) != nil })
 	m.transitions.keep(func(k transitionKey) bool { return targets[k.target] })
 	m.switches.keep(func(k switchKey) bool { return policies[[3]string{k.instance, k.policy, k.family}] })
 }
@@ -115,6 +120,14 @@ func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
 // The metrics of the world.
 var (
 	configInfo = desc("gtmd_config_info", "The configuration that is served, by the hash of its files; always 1.", "sha256")
+
+	databaseBuilt    = desc("gtmd_geoip_database_build_timestamp_seconds", "When the data of the geo database that serves was put together.", "path", "database_type")
+	databaseInfo     = desc("gtmd_geoip_database_info", "The geo database that serves, by the hash of its content; always 1.", "path", "database_type", "sha256")
+	databaseOK       = desc("gtmd_geoip_database_ok", "1 while the file is what serves, 0 while it cannot be used and an older one serves.", "path")
+	databaseFailures = desc("gtmd_geoip_database_load_failures_total", "Contents of the file of the geo database that could not be used.", "path")
+	databaseNetworks = desc("gtmd_geoip_database_networks", "Networks that the geo database which serves has a record of.", "path", "family")
+	geoBuild         = desc("gtmd_geo_build_duration_seconds", "How long it took to compile the geo databases and lines that serve.")
+	geoClasses       = desc("gtmd_geo_classes", "Classes of clients that the request sources in use tell apart.")
 
 	addressUp          = desc("gtmd_address_up", "1 while the address is available, 0 while it is not, whoever decides that: its verdict or its mode.", "pool", "address")
 	addressTransitions = desc("gtmd_address_transitions_total", "Turns of the verdict of a probed address.", "pool", "address", "to")
@@ -144,7 +157,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		configInfo, addressUp, addressTransitions, addressLastTurn, probeSuccess, probeDuration, probeLastRun, certExpiry,
+		configInfo, databaseBuilt, databaseInfo, databaseOK, databaseFailures, databaseNetworks, geoBuild, geoClasses, addressUp, addressTransitions, addressLastTurn, probeSuccess, probeDuration, probeLastRun, certExpiry,
 		poolAddresses, poolAvailable, setAvailable, setAddresses, setRequired, activeSet, failOpen, policySwitches, lastSwitch, answers,
 	} {
 		ch <- d
@@ -159,6 +172,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	send := sender{ch}
 	send.gauge(configInfo, 1, w.config.Hash)
+	m.collectGeography(send, w)
 	m.collectPools(send, w, m.node.health())
 	for _, s := range w.slots {
 		m.collectPolicy(send, w.key(s), w.decision(s))
@@ -168,6 +182,19 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 			m.collectAnswers(send, in, access)
 		}
 	}
+}
+
+func (m *metrics) collectGeography(send sender, w *world) {
+	for _, d := range w.databases {
+		send.gauge(databaseBuilt, seconds(d.Built), d.path, d.Type)
+		send.gauge(databaseInfo, 1, d.path, d.Type, d.Hash)
+		send.gauge(databaseOK, truth(d.refused == nil), d.path)
+		send.counter(databaseFailures, m.node.atlas.failures.get(d.path), d.path)
+		send.gauge(databaseNetworks, float64(d.Networks4), d.path, policy.IPv4.String())
+		send.gauge(databaseNetworks, float64(d.Networks6), d.path, policy.IPv6.String())
+	}
+	send.gauge(geoBuild, w.buildDuration.Seconds())
+	send.gauge(geoClasses, float64(w.geo.Classes()))
 }
 
 func (m *metrics) collectPools(send sender, w *world, health *healthcheck.Status) {

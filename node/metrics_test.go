@@ -59,7 +59,8 @@ func TestMetricNames(t *testing.T) {
 	secure.StartTLS()
 	defer secure.Close()
 	address := netip.MustParseAddrPort(secure.Listener.Addr().String())
-	n := s.start(header, strings.Replace(pools, `["$1"]`, fmt.Sprintf("[%q]", address.Addr()), 1), instance, fmt.Sprintf(`
+	s.put("city.mmdb", worldIn(t, "US"))
+	n := s.start("[geo]\ndatabases = [\"$DIR/city.mmdb\"]\n", header, strings.Replace(pools, `["$1"]`, fmt.Sprintf("[%q]", address.Addr()), 1), instance, fmt.Sprintf(`
 [[pool]]
 name = "secure"
 type = "ipv4"

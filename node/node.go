@@ -57,12 +57,14 @@ type Node struct {
 	phase      atomic.Pointer[string]  // why queries are not answered; nil: they are
 	history    history
 
-	loading    chan struct{} // holds a token while a configuration is loaded
+	loading    chan struct{} // holds a token while a configuration or a database is loaded
+	atlas      *atlas        // of whoever holds it
 	requests   chan request
 	stopped    chan struct{} // closed when the controller takes no more requests
 	followed   chan struct{} // holds a token when the controller has taken up a change of health, for the reload that waits for one
 	unsaved    chan struct{} // holds a token when the state has changed
 	saveFailed bool          // of the saver
+	uncopied   chan struct{} // holds a token when a database may have no copy
 
 	closing sync.Once
 	cancel  context.CancelFunc
@@ -80,7 +82,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		options: o, log: o.Logger, started: time.Now(), registry: prometheus.NewRegistry(), stats: stats,
 		prober: healthcheck.NewProber(), dns: server.New(o.Logger, stats),
 		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}),
-		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1),
+		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1), uncopied: make(chan struct{}, 1), atlas: newAtlas(),
 	}
 	n.setPhase("starting")
 	var undo []func()
@@ -93,7 +95,9 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}()
 	undo = append(undo, func() { n.prober.Close() })
 
-	p, err := n.load()
+	n.loading <- struct{}{}
+	defer func() { <-n.loading }()
+	p, err := n.loadFirst()
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +123,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	undo = append(undo, n.engine.Close)
 	n.engine.Set(p.targets)
-	w, err := first(p, n.engine.Status(), saved.memory(), 1, n.stats.Counter, time.Now())
+	w, err := first(p, n.engine.Status(), saved.memory(), nil, 1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +134,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		if err := n.firstRound(ctx, p.config.File.State.StartupWait); err != nil {
 			return nil, err
 		}
-		if w, err = first(p, n.engine.Status(), saved.memory(), 2, n.stats.Counter, time.Now()); err != nil {
+		if w, err = first(p, n.engine.Status(), saved.memory(), nil, 2, n.stats.Counter, time.Now()); err != nil {
 			return nil, err
 		}
 		n.world.Store(w)
@@ -142,13 +146,17 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.setPhase("")
 	n.reloaded(nil)
 	n.announce(saved.memory(), w, w.loaded)
+	n.atlas.settle(p)
 	n.touch()
+	n.touchCopies()
 
 	running, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	n.running.Go(func() { n.runController(running) })
 	n.running.Go(func() { n.runSaver(running) })
 	n.running.Go(func() { n.runWatcher(running) })
+	n.running.Go(func() { n.runDatabaseWatcher(running) })
+	n.running.Go(func() { n.runCopier(running) })
 	return n, nil
 }
 
@@ -199,23 +207,34 @@ func (n *Node) setPhase(why string) {
 }
 
 // Check loads and compiles a configuration and builds all that serving would build, then throws it away. The error has
-// every problem; the warnings are those of the configuration.
+// every problem; the warnings of the configuration that is returned are also those of its databases.
 func Check(load func() (*config.Config, error)) (*config.Config, error) {
+	c, _, err := inspect(load)
+	return c, err
+}
+
+// inspect is Check, and returns the world too.
+func inspect(load func() (*config.Config, error)) (*config.Config, *world, error) {
 	c, err := load()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	_, err = offline(c)
-	return c, err
+	w, err := offline(c)
+	if err != nil {
+		return c, nil, err
+	}
+	checked := *c
+	checked.Warnings = w.allWarnings(time.Now())
+	return &checked, w, nil
 }
 
 // offline is the world of a configuration of whose health nothing is known.
 func offline(c *config.Config) (*world, error) {
 	prober := healthcheck.NewProber()
 	defer prober.Close()
-	p, err := compile(c, prober)
+	p, err := compile(c, prober, newAtlas(), nil)
 	if err != nil {
 		return nil, err
 	}
-	return first(p, &healthcheck.Status{}, nil, 1, nil, time.Now())
+	return first(p, &healthcheck.Status{}, nil, nil, 1, nil, time.Now())
 }

@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"gtmd/admin"
 	"gtmd/config"
 	"gtmd/server"
+	"gtmd/server/view"
 )
 
 // Reload loads the configuration again; see admin.Backend. The caller loads it, waits for the verdicts of addresses that
@@ -20,16 +22,18 @@ func (n *Node) Reload(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	p, err := n.load()
+	defer func() { n.atlas.settle(n.world.Load().plan) }()
+	var built *view.View
+	p, err := n.load(n.world.Load().databases)
 	if err == nil {
-		err = n.rehearse(p)
+		built, err = n.rehearse(p)
 	}
 	if err != nil {
 		n.reloaded(err)
 		return err
 	}
 	if err = n.acquaint(ctx, p); err == nil {
-		err = n.serve(ctx, p)
+		err = n.serve(ctx, p, built)
 	}
 	if err != nil {
 		n.engine.Set(n.world.Load().targets) // without those that were new
@@ -37,30 +41,33 @@ func (n *Node) Reload(ctx context.Context) error {
 	return err
 }
 
-// rehearse finds what publish would refuse by what is known now, before anything is probed or opened.
-func (n *Node) rehearse(p *plan) error {
-	_, err := n.follow(n.world.Load(), p, time.Now())
-	return err
-}
-
-// follow makes the world of a new plan that comes after w.
-func (n *Node) follow(w *world, p *plan, now time.Time) (*world, error) {
-	next, err := first(p, n.engine.Status(), w.memory, w.view.Generation+1, n.stats.Counter, now)
+// rehearse finds what publish would refuse by what is known now, before anything is probed or opened. It returns the view of
+// the plan, for publish: laying the map out takes time that the controller does not have.
+func (n *Node) rehearse(p *plan) (*view.View, error) {
+	w := n.world.Load()
+	next, err := first(p, n.engine.Status(), w.memory, w.rtts, w.view.Generation+1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
+	return next.view, w.emptied(next)
+}
+
+// follow makes the world of a new plan that comes after w. Built is a view of the plan, by older decisions.
+func (n *Node) follow(w *world, p *plan, built *view.View, now time.Time) (*world, error) {
+	next := decide(p, n.engine.Status(), w.memory, w.rtts, now)
+	next.view = built.Replace(w.view.Generation+1, next.viewInstances(), p.packedAll(p.slots), n.stats.Counter)
 	return next, w.emptied(next)
 }
 
 // serve opens the sockets of a new plan and has the controller publish it.
-func (n *Node) serve(ctx context.Context, p *plan) error {
+func (n *Node) serve(ctx context.Context, p *plan, built *view.View) error {
 	change, err := n.prepare(p.config)
 	if err != nil {
 		n.reloaded(err)
 		return err
 	}
 	err = n.ask(ctx, func() error {
-		err := n.publish(p, change)
+		err := n.publish(p, built, change)
 		n.reloaded(err)
 		return err
 	})
@@ -70,14 +77,37 @@ func (n *Node) serve(ctx context.Context, p *plan) error {
 	return err
 }
 
-// load reads and compiles the configuration, and notes what its files look like.
-func (n *Node) load() (*plan, error) {
-	c, err := n.options.Load()
+// loadFirst is load at start: the last good copies stand in for databases that cannot be used.
+func (n *Node) loadFirst() (*plan, error) {
+	c, files, err := n.read()
 	if err != nil {
 		return nil, err
 	}
-	files := fingerprint(c)
-	p, err := compile(c, n.prober)
+	n.atlas.copies = filepath.Join(c.File.State.Dir, copiesDir)
+	defer func() { n.atlas.copies = "" }()
+	return n.compile(c, files, nil)
+}
+
+// load reads and compiles the configuration; databases are those that serve.
+func (n *Node) load(databases []*database) (*plan, error) {
+	c, files, err := n.read()
+	if err != nil {
+		return nil, err
+	}
+	return n.compile(c, files, databases)
+}
+
+// read reads the configuration, and notes what its files look like.
+func (n *Node) read() (*config.Config, string, error) {
+	c, err := n.options.Load()
+	if err != nil {
+		return nil, "", err
+	}
+	return c, fingerprint(c), nil
+}
+
+func (n *Node) compile(c *config.Config, files string, databases []*database) (*plan, error) {
+	p, err := compile(c, n.prober, n.atlas, databases)
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +117,9 @@ func (n *Node) load() (*plan, error) {
 
 // publish serves a new plan with its sockets. Everything that can fail comes before anything changes; on an error the old
 // configuration serves on, and the sockets are left to the caller.
-func (n *Node) publish(p *plan, change *listeners) error {
+func (n *Node) publish(p *plan, built *view.View, change *listeners) error {
 	w, now := n.world.Load(), time.Now()
-	next, err := n.follow(w, p, now)
+	next, err := n.follow(w, p, built, now)
 	if err != nil {
 		return err
 	}
@@ -99,6 +129,7 @@ func (n *Node) publish(p *plan, change *listeners) error {
 	change.commit()
 	n.engine.Set(p.targets)
 	n.metrics.prune(next)
+	n.touchCopies()
 	n.step() // without the targets that are gone, and saved
 	return nil
 }
@@ -113,11 +144,17 @@ func (n *Node) reloaded(err error) {
 	}
 	n.lastReload.Store(nil)
 	w := n.world.Load()
-	for _, warning := range w.config.Warnings {
+	for _, warning := range w.allWarnings(time.Now()) {
 		n.log.Warn("configuration", "warning", warning.String())
 	}
+	for _, d := range w.databases {
+		if d.refused != nil {
+			n.logRefused(d)
+		}
+	}
 	n.log.Info("configuration loaded", "file", n.options.Name, "instances", len(w.config.File.Instances),
-		"pools", len(w.config.File.Pools), "targets", len(w.targets), "hash", w.config.Hash[:12])
+		"pools", len(w.config.File.Pools), "targets", len(w.targets), "hash", w.config.Hash[:12],
+		"databases", len(w.databases), "geo_build", w.buildDuration.Round(time.Microsecond))
 }
 
 // refusal is a reload that was refused.

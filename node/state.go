@@ -137,23 +137,28 @@ func writeState(dir string, body stateBody) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}
+	if err := replaceFile(path, append(text, '\n')); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	return nil
+}
+
+// replaceFile gives a file a new content: either the old or the new one is there at any moment, and the new one lasts.
+func replaceFile(path string, content []byte) error {
 	temporary := path + ".new"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
-		return fmt.Errorf("write the state: %w", err)
+		return err
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(content)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(temporary, path)
 	}
-	if err == nil {
-		err = syncDir(dir)
-	}
 	if err != nil {
-		return fmt.Errorf("write the state: %w", err)
+		return errors.Join(err, os.Remove(temporary)) // a full disk has it no longer
 	}
-	return nil
+	return syncDir(filepath.Dir(path))
 }
 
 // syncDir makes a rename in a directory last.

@@ -19,6 +19,7 @@ type world struct {
 	status    *healthcheck.Status
 	memory    map[policyKey]policy.Memory
 	decisions []decisions // by instance
+	rtts      rtts
 	view      *view.View
 }
 
@@ -50,25 +51,50 @@ func targetHealth(status *healthcheck.Status, id string) policy.Health {
 	}
 }
 
-// first makes the world of a newly loaded plan. Memory of the world before, or of a saved state, is taken up by name.
-func first(p *plan, status *healthcheck.Status, memory map[policyKey]policy.Memory, generation uint64,
+// first makes the world of a newly loaded plan. Memory and the round-trip times of the world before are taken up by
+// name; both may be nil. Memory may be that of a saved state.
+func first(p *plan, status *healthcheck.Status, memory map[policyKey]policy.Memory, held rtts, generation uint64,
 	counter func(view.CounterKey) int, now time.Time) (*world, error) {
+	w := decide(p, status, memory, held, now)
+	var err error
+	w.view, err = w.build(generation, counter)
+	return w, err
+}
+
+// decide is first without the view.
+func decide(p *plan, status *healthcheck.Status, memory map[policyKey]policy.Memory, held rtts, now time.Time) *world {
 	w := &world{plan: p, loaded: now, status: status, memory: map[policyKey]policy.Memory{}, decisions: p.undecided()}
+	w.rtts = p.hold(held, status)
 	for _, s := range p.slots {
 		k, access := p.key(s), p.policyOf(s)
 		d := policy.Decide(access, healthOf(status), adopt(access, memory[k]), now)
 		w.decisions[s.Instance] = w.decisions[s.Instance].put(s, d)
 		w.memory[k] = d.Memory
 	}
-	var err error
-	w.view, err = view.Build(view.Input{
-		Generation: generation, Zones: p.zones, Map: p.geo,
-		Instances: p.viewInstances(w.decisions), Counter: counter,
+	return w
+}
+
+// build makes the view of a world from nothing.
+func (w *world) build(generation uint64, counter func(view.CounterKey) int) (*view.View, error) {
+	built, err := view.Build(view.Input{
+		Generation: generation, Zones: w.zones, Map: w.geo, Instances: w.viewInstances(), Counter: counter,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("build the answers: %w", err)
 	}
-	return w, nil
+	return built, nil
+}
+
+// viewInstances joins the instances with what was decided and measured.
+func (w *world) viewInstances() []view.Instance {
+	instances := make([]view.Instance, len(w.instances))
+	for i, in := range w.instances {
+		instances[i] = view.Instance{Instance: in, Sources: w.sources[i], Decisions: w.decisions[i]}
+		if latency := w.latencyOf(i); latency != nil {
+			instances[i].Latency, instances[i].RTT = latency, w.rtts.milliseconds()
+		}
+	}
+	return instances
 }
 
 // adopt gives the set in force its new ID when its pools are others now: the set is then known by its role. Without
@@ -113,7 +139,7 @@ func (w *world) redecide(due []slot, status *healthcheck.Status, memory map[poli
 		n.memory[k] = d.Memory
 		packed = append(packed, w.packed(s)...)
 	}
-	n.view = w.view.Replace(w.view.Generation+1, w.viewInstances(n.decisions), packed, counter)
+	n.view = w.view.Replace(w.view.Generation+1, n.viewInstances(), packed, counter)
 	return &n
 }
 

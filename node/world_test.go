@@ -97,7 +97,7 @@ func planOf(t *testing.T, text string) *plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compile(c, healthcheck.NewProber())
+	p, err := compile(c, healthcheck.NewProber(), newAtlas(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func statusOf(verdicts ...string) *healthcheck.Status {
 
 func worldOf(t *testing.T, text string, memory map[policyKey]policy.Memory, now time.Time, verdicts ...string) *world {
 	t.Helper()
-	w, err := first(planOf(t, text), statusOf(verdicts...), memory, 7, nil, now)
+	w, err := first(planOf(t, text), statusOf(verdicts...), memory, nil, 7, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,11 +258,23 @@ func TestEmptied(t *testing.T) {
 		"[[pool]]\nname = \"off\"\ntype = \"ipv4\"\naddresses = [{ address = \"192.0.2.7\", mode = \"offline\" }]\n"
 	joint := strings.Replace(strings.Split(region, "[[instance.policy]]\nname = \"Office\"")[0], `backup = { pools = ["b"] }`, `backup = { pools = ["names"] }`, 1)
 	alone := strings.Replace(joint, `["origin.elsewhere.test"]`, `[{ address = "origin.elsewhere.test", mode = "offline" }]`, 1)
+	// A narrower line inside another: the clients of one policy are those of another one before.
+	narrower := strings.Replace(strings.Replace(region, "[[health_check]]", "[[geo.line]]\nname = \"desk\"\nprefixes = [\"198.51.100.7/32\"]\n[[health_check]]", 1),
+		"[[instance]]\nname = \"two\"", "[[instance.policy]]\nname = \"Desk\"\nsources = [\"desk\"]\nprimary = { pools = [\"off\"] }\n[[instance]]\nname = \"two\"", 1) +
+		"[[pool]]\nname = \"off\"\ntype = \"ipv4\"\naddresses = [{ address = \"192.0.2.7\", mode = \"offline\" }]\n"
+	withoutGlobal := func(text string) string {
+		head, tail, _ := strings.Cut(text, "access_domain = \"one.gtm.test\"\n")
+		text = head + "access_domain = \"one.gtm.test\"\nunmatched = \"nodata\"\n" + tail[strings.Index(tail, "[[instance.policy]]\nname = \"Office\""):]
+		return strings.ReplaceAll(text, "fall_through = true\n", "")
+	}
 	for _, row := range []struct {
 		name, before, after string
 		want                string
 	}{
 		{"the same", region, region, ""},
+		{"a line inside another", region, narrower, `instance "one", policy "Desk" (ipv4)`},
+		{"a line inside another, where nobody has everybody", withoutGlobal(region), withoutGlobal(narrower), `instance "one", policy "Desk" (ipv4)`},
+		{"a line inside one that was empty", offline("a", "b"), narrower, ""},
 		{"the primary alone", region, offline("a"), ""},
 		{"both sets", region, offline("a", "b"), `instance "one", policy "Global" (ipv4): every address is offline`},
 		{"one family", region, offline("six"), `instance "one", policy "Global" (ipv6): every address is offline`},

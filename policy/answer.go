@@ -24,18 +24,21 @@ type Record struct {
 }
 
 // Compose says what the set in force returns to questions of family f (IPv4 or IPv6), from its addresses of that
-// family; a domain set returns its names to both.
+// family; a domain set returns its names to both. The costs are those of the clients who ask; only balance nearest and
+// latency look at them, through the tiers of rank.
 //
 //	set       pool              answer
 //	all       any               every address of every pool
 //	weight    all weight        one address, by pool weight × address weight
 //	weight    otherwise         one pool by weight, then as that pool's balance says
 //	sequence  any               the first pool with an address, as its balance says
+//	nearest   any               one pool of the first tier, by weight, as its balance says
 //	sticky    any               one address by rendezvous hash, by pool weight × address weight
+//	latency   any               MaxAnswers addresses, of the first tiers; of names one, by pool weight × address weight
 //
 // Fail open, that is when no address of the set is available, returns every address whatever the balance; a domain
 // set, which can return only one name, keeps its balance. Weight 0 is left out unless all weights are 0: then all are equal.
-func Compose(d *Decision, f Family) Answer {
+func Compose(d *Decision, f Family, costs Costs) Answer {
 	set := d.InForce()
 	if set == nil {
 		return Answer{}
@@ -54,6 +57,11 @@ func Compose(d *Decision, f Family) Answer {
 		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceSticky, Records: weightedRecords(product(members))}}}
 	case set.Balance == BalanceSequence:
 		return Answer{Groups: []Group{members[0].group(1)}}
+	case set.Balance == BalanceNearest:
+		ranked, first := rank(members, costs)
+		return oneOf(ranked[:first])
+	case set.Balance == BalanceLatency:
+		return lowest(members, costs, set.MaxAnswers)
 	}
 	byAddress := true
 	for _, m := range members {
@@ -62,6 +70,11 @@ func Compose(d *Decision, f Family) Answer {
 	if byAddress {
 		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceWeight, Records: weightedRecords(product(members))}}}
 	}
+	return oneOf(members)
+}
+
+// oneOf is the answer of one member, by weight, as the balance of its pool says.
+func oneOf(members []servedMember) Answer {
 	groups := make([]Group, len(members))
 	for i, m := range members {
 		groups[i] = m.group(m.weight)
@@ -130,7 +143,7 @@ func product(members []servedMember) []Record {
 }
 
 // weighted leaves out what has weight 0, or makes all equal when every weight is 0.
-func weighted[T Record | Group](all []T, weight func(*T) *uint64) []T {
+func weighted[T Record | Group | servedMember](all []T, weight func(*T) *uint64) []T {
 	var kept []T
 	for i := range all {
 		if *weight(&all[i]) > 0 {
@@ -144,6 +157,10 @@ func weighted[T Record | Group](all []T, weight func(*T) *uint64) []T {
 		*weight(&all[i]) = 1
 	}
 	return all
+}
+
+func weightedMembers(members []servedMember) []servedMember {
+	return weighted(members, func(m *servedMember) *uint64 { return &m.weight })
 }
 
 func weightedRecords(records []Record) []Record {

@@ -26,7 +26,7 @@ func compose(kind policy.PoolType, set policy.SetOptions, members []member) poli
 	if kind == policy.TypeIPv6 {
 		f = policy.IPv6
 	}
-	return policy.Compose(policy.Decide(in.Policies[0].Decided[f], w.of, policy.Memory{}, epoch), f)
+	return policy.Compose(policy.Decide(in.Policies[0].Decided[f], w.of, policy.Memory{}, epoch), f, nil)
 }
 
 // TestCompose is section 4 of BEHAVIOUR.md, for both families of addresses.
@@ -135,17 +135,17 @@ func TestComposeDomainOpen(t *testing.T) {
 	}}
 	d := policy.Decide(p, func(*policy.Address) policy.Health { return policy.Down }, policy.Memory{}, epoch)
 	equal(t, "decision", show(d, epoch), "primary, fail open: d1 d2")
-	equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4)), "1 weight: d1*2 d2*3")
-	equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6)), "1 weight: d1*2 d2*3")
+	equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4, nil)), "1 weight: d1*2 d2*3")
+	equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6, nil)), "1 weight: d1*2 d2*3")
 }
 
 // TestComposeNothing checks the families and decisions that have no answer.
 func TestComposeNothing(t *testing.T) {
 	w := newWorld()
 	up := policy.Decide(w.policy(policy.PolicyOptions{}, "a:+"), w.of, policy.Memory{}, epoch)
-	equal(t, "the other family", len(policy.Compose(up, policy.IPv6).Groups), 0)
+	equal(t, "the other family", len(policy.Compose(up, policy.IPv6, nil).Groups), 0)
 	off := policy.Decide(w.policy(policy.PolicyOptions{}, "b:x"), w.of, policy.Memory{}, epoch)
-	equal(t, "nothing in force", len(policy.Compose(off, policy.IPv4).Groups), 0)
+	equal(t, "nothing in force", len(policy.Compose(off, policy.IPv4, nil).Groups), 0)
 }
 
 // TestComposeShared checks an address that is in two pools of a set: it is one record, with the sum of its weights.
@@ -171,6 +171,6 @@ func TestComposeShared(t *testing.T) {
 		set := policy.SetOptions{Balance: row.balance, Pools: []policy.PoolRefOptions{{Pool: "a", Weight: 2}, {Pool: "b", Weight: 3}}}
 		in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{{Primary: set}}}, pools)
 		d := policy.Decide(in.Policies[0].Decided[policy.IPv4], nil, policy.Memory{}, epoch)
-		equal(t, string(row.balance), showAnswer(policy.Compose(d, policy.IPv4)), row.want)
+		equal(t, string(row.balance), showAnswer(policy.Compose(d, policy.IPv4, nil)), row.want)
 	}
 }

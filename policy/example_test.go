@@ -95,7 +95,7 @@ func ExampleCompose() {
 		return policy.Up
 	}
 	d := policy.Decide(p, health, policy.Memory{}, time.Now())
-	for _, group := range policy.Compose(d, policy.IPv4).Groups {
+	for _, group := range policy.Compose(d, policy.IPv4, nil).Groups {
 		fmt.Print(group.Balance)
 		for _, r := range group.Records {
 			fmt.Print(" ", r.Address.IP)

@@ -30,9 +30,12 @@ type Access struct {
 }
 
 // NewPool compiles a pool. The target function gives the identity of the health-check target of an address; it is
-// asked for intelligent addresses only, and may be nil where nothing is probed. Addresses must be valid for the type.
+// asked for intelligent addresses only, and may be nil where nothing is probed. Addresses must be valid for the type, and
+// a place have its coordinates.
 func NewPool(o PoolOptions, target func(netip.Addr) string) *Pool {
-	p := &Pool{Name: o.Name, Type: o.Type, Balance: o.Balance, Addresses: make([]Address, len(o.Addresses))}
+	p := &Pool{
+		Name: o.Name, Type: o.Type, Balance: o.Balance, Location: o.Location.Point(), Addresses: make([]Address, len(o.Addresses)),
+	}
 	for i, a := range o.Addresses {
 		address := Address{Name: a.Address, Mode: a.Mode, Weight: uint32(a.Weight), Remark: a.Remark}
 		if o.Type != TypeDomain {

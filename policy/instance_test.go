@@ -195,11 +195,11 @@ func TestTogether(t *testing.T) {
 			}
 			d := policy.Decide(in.Policies[1].Decided[0], w.of, policy.Memory{}, epoch)
 			equal(t, "decision", show(d, epoch), row.want)
-			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4)), row.ipv4)
-			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6)), row.ipv6)
+			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4, nil)), row.ipv4)
+			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6, nil)), row.ipv6)
 			d = policy.Decide(in.Policies[0].Decided[0], w.of, policy.Memory{}, epoch)
-			equal(t, "A of the other policy", showAnswer(policy.Compose(d, policy.IPv4)), row.ipv4of)
-			equal(t, "AAAA of the other policy", showAnswer(policy.Compose(d, policy.IPv6)), row.ipv6o)
+			equal(t, "A of the other policy", showAnswer(policy.Compose(d, policy.IPv4, nil)), row.ipv4of)
+			equal(t, "AAAA of the other policy", showAnswer(policy.Compose(d, policy.IPv6, nil)), row.ipv6o)
 		})
 	}
 }
@@ -226,8 +226,8 @@ func TestJointOpen(t *testing.T) {
 			in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{o}}, w.pools)
 			d := policy.Decide(in.Policies[0].Decided[0], w.of, policy.Memory{}, epoch)
 			equal(t, "decision", show(d, epoch), row.want)
-			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4)), row.ipv4)
-			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6)), row.ipv6)
+			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4, nil)), row.ipv4)
+			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6, nil)), row.ipv6)
 		})
 	}
 }

@@ -18,16 +18,20 @@ func (PoolType) Values() []string { return []string{"ipv4", "ipv6", "domain"} }
 // Balance says how a set, or a pool inside a set, shares its available addresses among queries.
 type Balance string
 
-// The ways to balance (Alibaba: ALL_RR is BalanceAll, RATIO is BalanceWeight).
+// The ways to balance (Alibaba: ALL_RR is BalanceAll, RATIO is BalanceWeight, SOURCE_NEAREST is BalanceNearest).
 const (
 	BalanceAll      Balance = "all"
 	BalanceWeight   Balance = "weight"
 	BalanceSequence Balance = "sequence"
-	BalanceSticky   Balance = "sticky"
+	// BalanceNearest is for sets only.
+	BalanceNearest Balance = "nearest"
+	BalanceSticky  Balance = "sticky"
+	// BalanceLatency is that of every set of an instance which chooses by latency. A configuration cannot say it.
+	BalanceLatency Balance = "latency"
 )
 
 // Values lists what a configuration may say.
-func (Balance) Values() []string { return []string{"all", "weight", "sequence", "sticky"} }
+func (Balance) Values() []string { return []string{"all", "weight", "sequence", "nearest", "sticky"} }
 
 // Mode says who decides whether an address is available.
 type Mode string
@@ -85,12 +89,49 @@ type PoolOptions struct {
 	Name string `toml:"name" required:"true"`
 	// What the addresses are. A pool holds one type; a dual-stack origin is two pools.
 	Type PoolType `toml:"type" required:"true"`
-	// How one address of the pool is chosen where the set leaves that to the pool. Default: all, for a domain pool weight.
+	// How one address of the pool is chosen where the set leaves that to the pool; nearest is for sets only. Default: all, for a domain pool weight.
 	Balance Balance `toml:"balance"`
+	// Where the addresses are, for sets with balance nearest: the code of a place, or a table with its coordinates.
+	Location LocationOptions `toml:"location"`
 	// Name of the health check that probes every intelligent address. Empty: the addresses are not probed and count as available.
 	HealthCheck string `toml:"health_check"`
 	// The addresses, in order: a bare address, or a table with more options.
 	Addresses []AddressOptions `toml:"addresses" required:"true"`
+}
+
+// LocationOptions is where a pool is: a place, or the coordinates of one. The zero value: nowhere.
+type LocationOptions struct {
+	// A country by its ISO 3166-1 code ("JP": its principal city), or a province of China by its ISO 3166-2 code ("CN-GD": its capital).
+	Place string `toml:"place" short:"true"`
+	// Degrees north of the equator; negative: south. It needs longitude.
+	Latitude *float64 `toml:"latitude" range:"-90..90"`
+	// Degrees east of Greenwich; negative: west. It needs latitude.
+	Longitude *float64 `toml:"longitude" range:"-180..180"`
+}
+
+// Point is the point that the coordinates give; nil without them. Whoever knows geography sets those of a Place before.
+func (o LocationOptions) Point() *Location {
+	if o.Latitude == nil || o.Longitude == nil {
+		return nil
+	}
+	return &Location{Latitude: *o.Latitude, Longitude: *o.Longitude}
+}
+
+// Validate reports what the keys of a location do not have to do with each other.
+func (o *LocationOptions) Validate(problem func(key, message string)) {
+	const want = `want a place such as "JP", or latitude and longitude`
+	switch {
+	case o.Place != "" && o.Latitude != nil:
+		problem("latitude", "the place says where the pool is: remove place, or latitude and longitude")
+	case o.Place != "" && o.Longitude != nil:
+		problem("longitude", "the place says where the pool is: remove place, or latitude and longitude")
+	case o.Place == "" && o.Latitude == nil && o.Longitude == nil:
+		problem("place", "the location says nothing: "+want)
+	case o.Place == "" && o.Latitude == nil:
+		problem("longitude", "the latitude is missing: "+want)
+	case o.Place == "" && o.Longitude == nil:
+		problem("latitude", "the longitude is missing: "+want)
+	}
 }
 
 // AddressOptions is one address of a pool.
@@ -109,7 +150,7 @@ type AddressOptions struct {
 type PoolRefOptions struct {
 	// Name of the pool.
 	Pool string `toml:"pool" required:"true" short:"true"`
-	// Share of the answers of a set with balance weight or sticky. 0: never, unless nothing else is left.
+	// Share of the answers of a set with balance weight or sticky, and among equally near pools with balance nearest. 0: never, unless nothing else is left.
 	Weight int `toml:"weight" default:"1" range:"0..1000000"`
 }
 
@@ -117,11 +158,11 @@ type PoolRefOptions struct {
 type SetOptions struct {
 	// The pools, in order. IPv4 and IPv6 pools may be mixed, each answers its own type; domain pools stand alone.
 	Pools []PoolRefOptions `toml:"pools" required:"true"`
-	// How the set shares its available addresses: all (every address, rotated), weight (one by weight), sequence (first pool with an available address), sticky (one by the client's network). Default: all, for domain pools weight.
+	// How the set shares its available addresses: all (every address, rotated), weight (one by weight), sequence (first pool with an available address), nearest (the pool that is nearest to the client, by location), sticky (one by the client's network). Default: all, for domain pools weight. Not in an instance with access_policy_type = "latency", which chooses by latency.
 	Balance Balance `toml:"balance"`
 	// The set is available while at least this many of its addresses, of each family that it has, are: a count, or a share of those that are not offline ("50%").
 	MinAvailable Threshold `toml:"min_available" default:"1"`
-	// At most this many addresses in one answer of balance all. 0: no limit.
+	// At most this many addresses in one answer of balance all; 0: no limit. In an instance with access_policy_type = "latency" this many addresses of the lowest latency; 0: one.
 	MaxAnswers int `toml:"max_answers" default:"0" range:"0..1000"`
 }
 
@@ -129,8 +170,8 @@ type SetOptions struct {
 type PolicyOptions struct {
 	// Name of the policy, unique in its instance.
 	Name string `toml:"name" required:"true"`
-	// Request sources: "global" or "default" for everybody, or names of custom lines.
-	Sources []string `toml:"sources" required:"true"`
+	// Request sources: "global" or "default" for everybody, names of custom lines, codes of the catalogue (gtmd lines), or selectors such as "country:JP". Required, but for an instance with access_policy_type = "latency", where it is ["global"] by default.
+	Sources []string `toml:"sources"`
 	// The set that answers while it is available.
 	Primary SetOptions `toml:"primary" required:"true"`
 	// The sets that take over, in order: one table, or a list of them.
@@ -150,11 +191,14 @@ type PolicyOptions struct {
 // AccessPolicyType says by what an instance chooses the policy for a client.
 type AccessPolicyType string
 
-// PolicyGeography chooses by request source (Alibaba: GEO).
-const PolicyGeography AccessPolicyType = "geography"
+// The types (Alibaba: GEO, LATENCY). Latency chooses among the pools of a set; it leaves everything else as it is.
+const (
+	PolicyGeography AccessPolicyType = "geography"
+	PolicyLatency   AccessPolicyType = "latency"
+)
 
 // Values lists what a configuration may say.
-func (AccessPolicyType) Values() []string { return []string{"geography"} }
+func (AccessPolicyType) Values() []string { return []string{"geography", "latency"} }
 
 // Unmatched says what a client gets that no policy of the instance matches.
 type Unmatched string
@@ -178,10 +222,42 @@ type InstanceOptions struct {
 	BusinessDomains []string `toml:"business_domains"`
 	// Global TTL of the answers, in seconds.
 	TTL int `toml:"ttl" default:"60" range:"1..86400"`
-	// By what a client's policy is chosen: geography (its request source).
+	// By what a client's answer is chosen: geography (the policy of its request source, as its sets say), or latency (of the set in force the pools with the lowest latency to the client, from [[latency]] or else as this server's own probes measure it).
 	AccessPolicyType AccessPolicyType `toml:"access_policy_type" default:"geography"`
 	// What a client gets that matches no policy: error (the configuration must have a global policy for each address family), or nodata.
 	Unmatched Unmatched `toml:"unmatched" default:"error"`
 	// The access policies.
 	Policies []PolicyOptions `toml:"policy" required:"true"`
+}
+
+// LatencyOptions is one [[latency]], an entry of the latency table, or the file of a part of it.
+type LatencyOptions struct {
+	// Request source of the clients, as in the sources of policies.
+	From string `toml:"from"`
+	// Name of the pool.
+	Pool string `toml:"pool"`
+	// Round-trip time between them, in milliseconds.
+	MS *float64 `toml:"ms" range:"0..60000"`
+	// CSV file with such entries, in place of from, pool and ms. Its first line is "from,pool,ms"; blank lines and lines that begin with # do not count.
+	File string `toml:"file"`
+}
+
+// Validate reports keys that are missing, or too many.
+func (o *LatencyOptions) Validate(problem func(key, message string)) {
+	if o.File != "" {
+		if o.From != "" || o.Pool != "" || o.MS != nil {
+			problem("file", "the entries are in the file: remove from, pool and ms, or make them a [[latency]] of their own")
+		}
+		return
+	}
+	const want = "is missing: want from, pool and ms, or file"
+	if o.From == "" {
+		problem("from", want)
+	}
+	if o.Pool == "" {
+		problem("pool", want)
+	}
+	if o.MS == nil {
+		problem("ms", want)
+	}
 }

@@ -38,8 +38,8 @@ func StickyBits(client netip.Addr) int {
 	return 56
 }
 
-// HashNetwork is the hash of a client's network of StickyBits for PickSticky; no two networks have the same. An
-// IPv4-mapped address must be unmapped before.
+// HashNetwork is the hash of a client's network of StickyBits for PickSticky; no two networks have the same. The
+// network is of the client's own family, also where an IPv6 address holds an IPv4 address: its /56 is what a scope can name.
 func HashNetwork(client netip.Addr) uint64 {
 	b := client.As16()
 	high := uint64(b[0])<<56 | uint64(b[1])<<48 | uint64(b[2])<<40 | uint64(b[3])<<32 |

@@ -2,8 +2,9 @@
 //
 // Data moves one way. Options, read from the configuration, are compiled to an Instance with its policies; Decide
 // takes a policy, the health of its addresses and what was in force before, and says which set is in force; Compose
-// turns that decision into the Answer for one address family. The view packs the answer, and PickWeight and
-// PickSticky choose from it, query by query. Everything here is pure: no clock, no lock, nothing remembered.
+// turns that decision into the Answer for one address family and, where the set looks at how far its pools are, for the
+// clients that are equally far. The view packs the answer, and PickWeight and PickSticky choose from it, query by query.
+// Everything here is pure: no clock, no lock, nothing remembered, and no geography.
 package policy
 
 import (
@@ -63,11 +64,18 @@ type Address struct {
 	Target string
 }
 
+// Location is a point on the Earth, in degrees (WGS 84): latitude north positive, longitude east positive.
+type Location struct {
+	Latitude, Longitude float64
+}
+
 // Pool is an address pool. Immutable.
 type Pool struct {
-	Name      string
-	Type      PoolType
-	Balance   Balance
+	Name    string
+	Type    PoolType
+	Balance Balance
+	// Location is where the addresses are; nil when the configuration does not say.
+	Location  *Location
 	Addresses []Address
 }
 
@@ -86,7 +94,8 @@ type Set struct {
 	Balance Balance
 	// MinAvailable is the number of available addresses that make the set available.
 	MinAvailable Threshold
-	// MaxAnswers limits the addresses in one answer of balance all; 0 is no limit.
+	// MaxAnswers limits the addresses in one answer of balance all, where 0 is no limit, and is their number in one of
+	// balance latency, where 0 is 1.
 	MaxAnswers int
 }
 

@@ -40,13 +40,14 @@ func TestValues(t *testing.T) {
 	same(t, "PoolType", policy.PoolType("").Values(),
 		[]string{string(policy.TypeIPv4), string(policy.TypeIPv6), string(policy.TypeDomain)})
 	same(t, "Balance", policy.Balance("").Values(), []string{
-		string(policy.BalanceAll), string(policy.BalanceWeight), string(policy.BalanceSequence), string(policy.BalanceSticky)})
+		string(policy.BalanceAll), string(policy.BalanceWeight), string(policy.BalanceSequence),
+		string(policy.BalanceNearest), string(policy.BalanceSticky)})
 	same(t, "Mode", policy.Mode("").Values(),
 		[]string{string(policy.ModeIntelligent), string(policy.ModeOnline), string(policy.ModeOffline)})
 	same(t, "Switch", policy.Switch("").Values(),
 		[]string{string(policy.SwitchAuto), string(policy.SwitchPrimary), string(policy.SwitchBackup)})
 	same(t, "Failback", policy.Failback("").Values(), []string{string(policy.FailbackAuto), string(policy.FailbackManual)})
 	same(t, "WhenAllDown", policy.WhenAllDown("").Values(), []string{string(policy.AllDownOpen), string(policy.AllDownEmpty)})
-	same(t, "AccessPolicyType", policy.AccessPolicyType("").Values(), []string{string(policy.PolicyGeography)})
+	same(t, "AccessPolicyType", policy.AccessPolicyType("").Values(), []string{string(policy.PolicyGeography), string(policy.PolicyLatency)})
 	same(t, "Unmatched", policy.Unmatched("").Values(), []string{string(policy.UnmatchedError), string(policy.UnmatchedNodata)})
 }

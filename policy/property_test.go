@@ -80,7 +80,10 @@ func drawPool(t *rapid.T, name string, kind policy.PoolType) policy.PoolOptions 
 }
 
 func drawSet(t *rapid.T, pools []string, isDomain bool) policy.SetOptions {
-	o := policy.SetOptions{Balance: drawBalance(t, isDomain), MaxAnswers: rapid.IntRange(0, 2).Draw(t, "max answers")}
+	o := policy.SetOptions{Balance: drawBalance(t, isDomain), MaxAnswers: rapid.IntRange(0, 4).Draw(t, "max answers")}
+	if rapid.Bool().Draw(t, "by cost") {
+		o.Balance = rapid.SampledFrom([]policy.Balance{policy.BalanceNearest, policy.BalanceLatency}).Draw(t, "balance by cost")
+	}
 	o.MinAvailable = policy.Count(rapid.IntRange(1, 3).Draw(t, "count"))
 	if rapid.IntRange(0, 2).Draw(t, "share") == 0 {
 		o.MinAvailable = policy.Percent(rapid.IntRange(1, 100).Draw(t, "percent"))
@@ -97,6 +100,15 @@ func drawBalance(t *rapid.T, isDomain bool) policy.Balance {
 		balances = append(balances, policy.BalanceAll)
 	}
 	return rapid.SampledFrom(balances).Draw(t, "balance")
+}
+
+// drawCosts draws the costs of clients: of no pool, or of some, with many ties.
+func drawCosts(t *rapid.T) policy.Costs {
+	if rapid.IntRange(0, 3).Draw(t, "unknown client") == 0 {
+		return nil
+	}
+	return rapid.MapOf(rapid.SampledFrom([]string{"p0", "p1", "p2", "p3", "p4", "p5"}),
+		rapid.SampledFrom([]uint32{0, 1, 2, 1 << 31, 1<<32 - 1})).Draw(t, "costs")
 }
 
 func drawWeight(t *rapid.T) int {
@@ -160,7 +172,9 @@ func TestProperties(t *testing.T) {
 				checkServed(t, d)
 				checkUntil(t, r, d, now)
 				for _, asked := range []policy.Family{policy.IPv4, policy.IPv6} {
-					checkAnswer(t, d, asked)
+					costs := drawCosts(t)
+					checkAnswer(t, d, asked, costs)
+					checkMoves(t, d, asked, costs)
 				}
 				memory, now = d.Memory, now.Add(time.Duration(rapid.IntRange(0, 25).Draw(t, "pause"))*time.Second)
 			}
@@ -212,6 +226,31 @@ func checkServed(t *rapid.T, d *policy.Decision) {
 	}
 }
 
+// checkMoves checks that clients whose nearest pools stay up keep their answer, whichever other pool goes down.
+func checkMoves(t *rapid.T, d *policy.Decision, f policy.Family, costs policy.Costs) {
+	if d.InForce() == nil || d.InForce().Balance != policy.BalanceNearest || d.Why == policy.FailOpen || d.Sets[d.Set].Count == 0 {
+		return
+	}
+	before := policy.Compose(d, f, costs)
+	for gone, member := range d.InForce().Members {
+		// A copy of the decision in which the pool serves nothing. What it counts, and so what is open, stays as it is.
+		without := *d
+		without.Serve = slices.DeleteFunc(slices.Clone(d.Serve), func(ref policy.Ref) bool { return ref.Member == gone })
+		after := policy.Compose(&without, f, costs)
+		isAsked := false
+		for _, g := range before.Groups {
+			for _, r := range g.Records {
+				for i := range member.Pool.Addresses {
+					isAsked = isAsked || r.Address == &member.Pool.Addresses[i]
+				}
+			}
+		}
+		if !isAsked {
+			equal(t, "answer without a pool that was not in it", showNames(after), showNames(before))
+		}
+	}
+}
+
 // checkUntil checks that a decision holds until it says, and changes then.
 func checkUntil(t *rapid.T, r *randomWorld, d *policy.Decision, now time.Time) {
 	if d.Until.IsZero() {
@@ -228,8 +267,8 @@ func checkUntil(t *rapid.T, r *randomWorld, d *policy.Decision, now time.Time) {
 }
 
 // checkAnswer checks that an answer has exactly what the decision serves to the family, or a part of it that the balance
-// allows, each record once, and weights to draw from.
-func checkAnswer(t *rapid.T, d *policy.Decision, f policy.Family) {
+// allows, each record once, and weights to draw from. An answer by cost is what the golden model says.
+func checkAnswer(t *rapid.T, d *policy.Decision, f policy.Family, costs policy.Costs) {
 	served := map[string]bool{}
 	for _, ref := range d.Serve {
 		member := d.InForce().Members[ref.Member]
@@ -237,7 +276,10 @@ func checkAnswer(t *rapid.T, d *policy.Decision, f policy.Family) {
 			served[member.Pool.Addresses[ref.Address].Name] = true
 		}
 	}
-	answer := policy.Compose(d, f)
+	answer := policy.Compose(d, f, costs)
+	if want, isModelled := goldenCompose(d, f, costs); isModelled {
+		equal(t, "answer", showNames(answer), want)
+	}
 	equal(t, "has an answer", len(answer.Groups) > 0, len(served) > 0)
 	for _, g := range answer.Groups {
 		names := map[string]bool{}

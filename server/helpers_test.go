@@ -7,10 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/miekg/dns"
 
 	"gtmd/geo"
@@ -40,6 +44,41 @@ func bigRecords() string {
 	return b.String()
 }
 
+// cities is a City database with clients of 64 places in 64 networks of each of 16 blocks, those of every other place in Japan.
+func cities(tb testing.TB) *geo.Database {
+	tb.Helper()
+	tree, err := mmdbwriter.New(mmdbwriter.Options{
+		DatabaseType: "GeoLite2-City", IPVersion: 6, RecordSize: 24, DisableIPv4Aliasing: true, IncludeReservedNetworks: true,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range 1024 {
+		record := mmdbtype.Map{"location": mmdbtype.Map{"latitude": mmdbtype.Float64(i % 64), "longitude": mmdbtype.Float64(9)}}
+		if i%2 == 0 {
+			record["country"] = mmdbtype.Map{"iso_code": mmdbtype.String("JP")}
+		}
+		network := &net.IPNet{IP: net.IPv4(byte(64+i/64), byte(4*(i%64)), 0, 0).To4(), Mask: net.CIDRMask(14, 32)}
+		if err := tree.Insert(network, record); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	path := filepath.Join(tb.TempDir(), "cities.mmdb")
+	file, err := os.Create(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := tree.WriteTo(file); err != nil {
+		tb.Fatal(err)
+	}
+	d, err := geo.ReadDatabase(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
 // newView is a view with an access domain for each balance, and "ecs" with 1000 custom prefixes.
 func newView(tb testing.TB, generation uint64, counter func(view.CounterKey) int) *view.View {
 	tb.Helper()
@@ -56,29 +95,43 @@ func newView(tb testing.TB, generation uint64, counter func(view.CounterKey) int
 		address := netip.AddrFrom4([4]byte{10, byte(i), byte(i >> 8), 0})
 		lines[0].Prefixes = append(lines[0].Prefixes, netip.PrefixFrom(address, 24))
 	}
-	places, err := geo.Compile(lines)
+	far, err := geo.ParseSelector("country:JP", nil, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	places, err := geo.Compile(geo.Input{Lines: lines, Databases: []*geo.Database{cities(tb)}, Selectors: []geo.Selector{far}, Places: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	input := view.Input{Generation: generation, Zones: []view.Zone{z}, Map: places, Counter: counter}
 	pools := map[string]*policy.Pool{}
 	for _, name := range []string{"four", "spare"} {
-		o := policy.PoolOptions{Name: name, Type: policy.TypeIPv4, Balance: policy.BalanceWeight}
+		latitude, longitude := float64(len(name)*8), 9.0 // 32 and 40 degrees north
+		o := policy.PoolOptions{Name: name, Type: policy.TypeIPv4, Balance: policy.BalanceWeight,
+			Location: policy.LocationOptions{Latitude: &latitude, Longitude: &longitude}}
 		for i := range 4 {
 			o.Addresses = append(o.Addresses, policy.AddressOptions{Address: fmt.Sprintf("198.51.100.%d", len(name)*10+i), Mode: policy.ModeOnline, Weight: i + 1})
 		}
 		pools[name] = policy.NewPool(o, nil)
 	}
-	for _, balance := range []policy.Balance{policy.BalanceAll, policy.BalanceWeight, policy.BalanceSticky, "ecs"} {
+	for _, balance := range []policy.Balance{policy.BalanceAll, policy.BalanceWeight, policy.BalanceSticky, policy.BalanceNearest, policy.BalanceLatency, "ecs"} {
 		o := policy.InstanceOptions{Name: string(balance), AccessDomain: string(balance) + ".gtm.test.", TTL: 60}
 		if balance == "ecs" {
 			balance = policy.BalanceAll
 			o.Policies = append(o.Policies, policyOf("Office", "office", "spare", balance))
 		}
 		o.Policies = append(o.Policies, policyOf("Global", "global", "four", balance))
+		if balance == policy.BalanceNearest || balance == policy.BalanceLatency {
+			primary := &o.Policies[0].Primary
+			primary.Pools = append(primary.Pools, policy.PoolRefOptions{Pool: "spare", Weight: 1})
+		}
 		in := view.Instance{Instance: policy.NewInstance(o, pools)}
+		if balance == policy.BalanceLatency {
+			in.Latency = []view.Latency{{From: far, Pool: "spare", MS: 10}, {From: geo.Global, Pool: "four", MS: 20}}
+			in.RTT = map[string]uint32{"spare": 30}
+		}
 		for _, p := range in.Policies {
-			source, err := geo.ParseSelector(p.Sources[0], lines)
+			source, err := geo.ParseSelector(p.Sources[0], lines, nil)
 			if err != nil {
 				tb.Fatal(err)
 			}

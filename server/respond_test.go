@@ -40,6 +40,8 @@ func TestRespond(t *testing.T) {
 		{"static", true, packet(t, "www.gtm.test.", dns.TypeA, 0, ""), dns.RcodeSuccess, 1, false, 512},
 		{"access domain", true, packet(t, "all.gtm.test.", dns.TypeA, 0, ""), dns.RcodeSuccess, 4, false, 512},
 		{"one by weight", true, packet(t, "weight.gtm.test.", dns.TypeA, 0, ""), dns.RcodeSuccess, 1, false, 512},
+		{"nearest", true, packet(t, "nearest.gtm.test.", dns.TypeA, 1232, "70.200.0.0/24"), dns.RcodeSuccess, 1, false, 512},
+		{"latency", true, packet(t, "latency.gtm.test.", dns.TypeA, 1232, "70.200.0.0/24"), dns.RcodeSuccess, 1, false, 512},
 		{"NXDOMAIN", true, packet(t, "x.gtm.test.", dns.TypeA, 0, ""), dns.RcodeNameError, 0, false, 512},
 		{"REFUSED", true, packet(t, "example.com.", dns.TypeA, 0, ""), dns.RcodeRefused, 0, false, 29},
 		{"FORMERR", true, append(packet(t, "www.gtm.test.", dns.TypeA, 0, ""), 0), dns.RcodeFormatError, 0, false, 30},
@@ -111,6 +113,8 @@ func benchmarks(tb testing.TB) []struct {
 		{"all", packet(tb, "all.gtm.test.", dns.TypeA, 1232, "")},
 		{"weight", packet(tb, "weight.gtm.test.", dns.TypeA, 1232, "")},
 		{"sticky", packet(tb, "sticky.gtm.test.", dns.TypeA, 1232, "")},
+		{"nearest", packet(tb, "nearest.gtm.test.", dns.TypeA, 1232, "70.200.0.0/24")},
+		{"latency", packet(tb, "latency.gtm.test.", dns.TypeA, 1232, "70.200.0.0/24")},
 		{"static", packet(tb, "www.gtm.test.", dns.TypeA, 1232, "")},
 		{"nxdomain", packet(tb, "missing.gtm.test.", dns.TypeA, 1232, "")},
 		{"ecs", packet(tb, "ecs.gtm.test.", dns.TypeA, 1232, "10.77.1.0/24")},
@@ -135,7 +139,7 @@ func TestRespondAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkRespond(b *testing.B) {
-	for _, query := range benchmarks(b)[:6] {
+	for _, query := range benchmarks(b)[:8] {
 		b.Run(query.name, func(b *testing.B) {
 			r, _ := newResponder(b, true)
 			reply := make([]byte, 0, 1232)

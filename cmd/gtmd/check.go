@@ -16,34 +16,43 @@ type checkResult struct {
 	OK       bool             `json:"ok"`
 	Problems []config.Problem `json:"problems"`
 	Warnings []config.Problem `json:"warnings"`
+	// Coverage is there with --coverage, when there is no problem.
+	Coverage []node.InstanceCoverage `json:"coverage,omitempty"`
 }
 
 func newCheck() *cobra.Command {
 	var file string
-	var asJSON, strict bool
+	var options checkOptions
 	c := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration file",
 		Long: `Load a configuration and build everything that serving would build, then throw it away.
 Every problem is listed with file, line and column. Exit code 1 when there is one; with
---strict also when there is a warning.`,
+--strict also when there is a warning.
+
+With --coverage it also says, for each instance, which share of the IPv4 and IPv6 address space
+each policy has, which request sources match nothing, and which are hidden by more specific
+ones of other policies.`,
 		Args: func(c *cobra.Command, args []string) error { return usage(c, cobra.MaximumNArgs(1)(c, args)) },
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				file = args[0]
 			}
-			return check(c.OutOrStdout(), c.ErrOrStderr(), file, asJSON, strict)
+			return check(c.OutOrStdout(), c.ErrOrStderr(), file, options)
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration file")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.Flags().BoolVar(&strict, "strict", false, "take warnings for problems")
+	c.Flags().BoolVar(&options.asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&options.strict, "strict", false, "take warnings for problems")
+	c.Flags().BoolVar(&options.coverage, "coverage", false, "print which share of all clients each policy has")
 	return c
 }
 
-func check(out, errOut io.Writer, file string, asJSON, strict bool) error {
-	loaded, err := node.Check(func() (*config.Config, error) { return config.Load(file) })
-	result := checkResult{OK: err == nil, Problems: []config.Problem{}, Warnings: []config.Problem{}}
+type checkOptions struct{ asJSON, strict, coverage bool }
+
+func check(out, errOut io.Writer, file string, options checkOptions) error {
+	loaded, coverage, err := inspect(file, options.coverage)
+	result := checkResult{OK: err == nil, Problems: []config.Problem{}, Warnings: []config.Problem{}, Coverage: coverage}
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -53,9 +62,9 @@ func check(out, errOut io.Writer, file string, asJSON, strict bool) error {
 	}
 	if loaded != nil && len(loaded.Warnings) > 0 {
 		result.Warnings = loaded.Warnings
-		result.OK = result.OK && !strict
+		result.OK = result.OK && !options.strict
 	}
-	if asJSON {
+	if options.asJSON {
 		if err := printJSON(out, result); err != nil {
 			return err
 		}
@@ -72,11 +81,24 @@ func check(out, errOut io.Writer, file string, asJSON, strict bool) error {
 		} else {
 			fmt.Fprintf(errOut, "%s: not ok: %s, %s\n", file, count(len(result.Problems), "problem"), count(len(result.Warnings), "warning"))
 		}
+		if err := printCoverage(out, coverage); err != nil {
+			return err
+		}
 	}
 	if !result.OK {
 		return &exitError{code: exitNegative}
 	}
 	return nil
+}
+
+// inspect checks a file, and tells its coverage when that is asked for.
+func inspect(file string, coverage bool) (*config.Config, []node.InstanceCoverage, error) {
+	load := func() (*config.Config, error) { return config.Load(file) }
+	if coverage {
+		return node.Coverage(load)
+	}
+	loaded, err := node.Check(load)
+	return loaded, nil, err
 }
 
 // count writes a number of things.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"strings"
 	"text/tabwriter"
@@ -78,6 +79,9 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 		fmt.Fprintf(w, " of instance %q", e.Instance)
 	}
 	fmt.Fprintln(w)
+	for _, d := range e.Databases {
+		fmt.Fprintf(w, "data\t%s says of %s: %s\n", databaseText(d.Path, d.Built), d.Prefix, d.Facts)
+	}
 	for _, line := range e.Lines {
 		fmt.Fprintf(w, "line\t%s\n", lineText(&line))
 	}
@@ -101,6 +105,7 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 			fmt.Fprintf(w, "\t  %s\n", memberText(&a))
 		}
 	}
+	printDistances(w, e)
 	if e.Choice != "" {
 		fmt.Fprintf(w, "choice\t%s\n", e.Choice)
 	}
@@ -117,8 +122,42 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 	return w.Flush()
 }
 
+// printDistances writes how far the pools are from the client, the one that is taken first.
+func printDistances(w io.Writer, e *admin.Explanation) {
+	if e.Place != nil {
+		fmt.Fprintf(w, "place\tthe client is at %s\n", placeText(e.Place))
+	}
+	for _, d := range e.Distances {
+		if d.Known {
+			fmt.Fprintf(w, "distance\t%s: %d %s (%s)\n", d.Pool, d.Value, d.Unit, d.From)
+		} else {
+			fmt.Fprintf(w, "distance\t%s: not known, so it comes last (%s)\n", d.Pool, d.From)
+		}
+	}
+}
+
+// placeText writes a point on the Earth: "35.69 N, 139.69 E".
+func placeText(p *admin.Place) string {
+	northing, easting := "N", "E"
+	if p.Latitude < 0 {
+		northing = "S"
+	}
+	if p.Longitude < 0 {
+		easting = "W"
+	}
+	return fmt.Sprintf("%.2f %s, %.2f %s", math.Abs(p.Latitude), northing, math.Abs(p.Longitude), easting)
+}
+
+// databaseText names a geo database with the day when it was built.
+func databaseText(path string, built time.Time) string {
+	return fmt.Sprintf("%s (built %s)", path, built.UTC().Format(time.DateOnly))
+}
+
 func lineText(line *admin.LineMatch) string {
 	text := fmt.Sprintf("%s matches by %s", line.Source, line.Prefix)
+	if line.Database != "" && line.Built != nil {
+		text += " of " + databaseText(line.Database, *line.Built)
+	}
 	switch {
 	case line.Chosen:
 		return text + ": policy " + line.Policy

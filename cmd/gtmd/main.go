@@ -76,7 +76,7 @@ Exit codes: 0 ok; 1 a check or a start failed, or the answer is no; 2 wrong usag
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
-	root.AddCommand(newRun(), newCheck(), newStatus(), newExplain(), newSwitch(), newReload(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newStatus(), newExplain(), newSwitch(), newReload(), newDemo(), newGeo(), newLines(), newVersion())
 	return root
 }
 
@@ -87,11 +87,26 @@ func noArguments(c *cobra.Command, args []string) error { return usage(c, cobra.
 func arguments(n int, names string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			_, placeholders, _ := strings.Cut(c.Use, " ")
-			return &exitError{exitUsage, fmt.Errorf("want %s: %s %s", names, c.CommandPath(), placeholders)}
+			return wanted(c, names)
 		}
 		return nil
 	}
+}
+
+// someArguments wants at least one argument, called so.
+func someArguments(names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return wanted(c, names)
+		}
+		return nil
+	}
+}
+
+// wanted is the error about arguments that are not what a command wants.
+func wanted(c *cobra.Command, names string) error {
+	_, placeholders, _ := strings.Cut(c.Use, " ")
+	return &exitError{exitUsage, fmt.Errorf("want %s: %s %s", names, c.CommandPath(), placeholders)}
 }
 
 func usage(_ *cobra.Command, err error) error {

@@ -105,6 +105,9 @@ func reload(ctx context.Context, n *node.Node, log *slog.Logger) {
 // dump logs what is in force and what is down.
 func dump(n *node.Node, log *slog.Logger) {
 	status := n.Status()
+	for _, d := range status.Databases {
+		log.Info("geo database", "path", d.Path, "type", d.Type, "built", d.Built, "state", d.State, "error", d.Error)
+	}
 	for _, in := range status.Instances {
 		for _, p := range in.Policies {
 			log.Info("in force", "instance", in.Name, "policy", p.Name, "family", p.Family, "set", p.InForce, "why", p.Why, "since", p.Since)

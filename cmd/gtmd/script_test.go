@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	daemon wait CODE              wait for its end and check the exit code
 //	origin start|stop NAME        start or stop a web server at $NAME:$PORT
 //	expand FILE...                put the environment into files
+//	mmdb FILE ROWS                make a geo database of a table: its type and date, then a network and what is known of it in each row
 //
 // and the condition [demoports]: no program has the fixed ports of the demo.
 func TestScripts(t *testing.T) {
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Setup: setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "until": untilCommand, "untillog": untilLog, "daemon": daemonCommand, "origin": originCommand,
-			"expand": expand,
+			"expand": expand, "mmdb": writeDatabase,
 		},
 		Condition:     condition,
 		UpdateScripts: *update,

@@ -43,6 +43,16 @@ func printStatus(out io.Writer, s *admin.Status) error {
 	if s.Config.Error != "" {
 		fmt.Fprintf(w, "\nThe last reload, %s ago, was REFUSED; the older configuration serves on:\n%s\n", age(*s.Config.Refused), indent(s.Config.Error))
 	}
+	if len(s.Databases) > 0 {
+		fmt.Fprintf(w, "\nDATABASE\tTYPE\tBUILT\tAGE\tSTATE\n")
+	}
+	for _, d := range s.Databases {
+		state := d.State
+		if d.Refused != nil {
+			state = fmt.Sprintf("%s, for %s: %s", d.State, age(*d.Refused), d.Error)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", d.Path, d.Type, d.Built.UTC().Format(time.DateOnly), age(d.Built), state)
+	}
 	for _, in := range s.Instances {
 		fmt.Fprintf(w, "\n%s  %s  TTL %d\n", in.Name, in.AccessDomain, in.TTL)
 		for _, p := range in.Policies {

@@ -278,6 +278,8 @@ func TestSticky(t *testing.T) {
 		{dns.TypeA, "172.16.0.0/16", 24}, {dns.TypeA, "10.2.0.0/16", 24}, {dns.TypeA, "10.1.0.0/20", 16},
 		{dns.TypeAAAA, "2001:db9::/48", 56}, {dns.TypeAAAA, "2001:db9::1/128", 56}, {dns.TypeAAAA, "172.16.0.0/24", 24},
 		{dns.TypeTXT, "172.16.0.0/24", 0},
+		// IPv6 addresses that hold an IPv4 one: no less than their own /56, and what the policies of that want.
+		{dns.TypeA, "::ffff:172.16.0.1/128", 96 + 1}, {dns.TypeA, "2002:ac10:1::/48", 56}, {dns.TypeA, "2002:a02:1::/48", 56},
 	} {
 		if got := scope(ask(t, v, query{name: "sticky.gtm.test.", qtype: test.qtype, subnet: test.subnet})); got != test.want {
 			t.Errorf("%s %s: scope %d, want %d", dns.TypeToString[test.qtype], test.subnet, got, test.want)
@@ -287,6 +289,13 @@ func TestSticky(t *testing.T) {
 	b := text(ask(t, v, query{name: "sticky.gtm.test.", qtype: dns.TypeAAAA, subnet: "2001:db9:0:1ff::1/128"}))
 	if a != b {
 		t.Errorf("one /56, two answers: %s and %s", a, b)
+	}
+	// An IPv4-mapped client is of the network ::/56, as is ::1, whose answer may be kept for all of that.
+	for _, subnet := range []string{"::1/128", "::ffff:172.16.0.1/128", "::ffff:192.0.2.1/128", "::ffff:0:172.16.0.1/128"} {
+		m := text(ask(t, v, query{name: "sticky.gtm.test.", qtype: dns.TypeA, subnet: subnet}))
+		if one := text(ask(t, v, query{name: "sticky.gtm.test.", qtype: dns.TypeA, subnet: "::/56"})); m != one {
+			t.Errorf("%s gets %s, ::/56 gets %s", subnet, m, one)
+		}
 	}
 }
 
@@ -328,9 +337,19 @@ func TestScope(t *testing.T) {
 		{"S03: IPv6", "geo.gtm.test.", dns.TypeA, "10.2.3.4", "::/0", "198.51.100.9", 0},
 		{"S19: IPv6 subnet", "geo.gtm.test.", dns.TypeA, "", "2001:db8:7::/56", "198.51.100.9", 32},
 		{"IPv4-mapped subnet: 96 bits deeper", "geo.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", "198.51.100.9", 96 + 15},
-		{"a family that the lines leave whole: 1, for 0 may be taken to mean both", "lab.gtm.test.", dns.TypeA, "", "2001:db8::/56", four, 1},
+		{"NAT64 subnet: 96 bits deeper", "geo.gtm.test.", dns.TypeA, "", "64:ff9b::10.2.3.4/128", "198.51.100.9", 96 + 15},
+		{"6to4 subnet: 16 bits deeper", "geo.gtm.test.", dns.TypeA, "", "2002:a01:900::/48", four, 16 + 16},
+		{"Teredo subnet, inverted: 96 bits deeper", "geo.gtm.test.", dns.TypeA, "", "2001:0:1:2:3:4:f5fd:fcfb/128", "198.51.100.9", 96 + 15},
+		// IPv4 has several answers, so the blocks of addresses that hold an IPv4 one are cut out of IPv6: of 2000::/15 the half 2002::/16,
+		// of 2001::/16 the network 2001::/32 next to which 2001:800::/21 is the widest that has 2001:db8::.
+		{"a family that the lines leave whole, beside Teredo", "lab.gtm.test.", dns.TypeA, "", "2001:db8::/56", four, 21},
+		{"beside 6to4", "lab.gtm.test.", dns.TypeA, "", "2003::/56", four, 16},
+		{"beside the mapped block", "lab.gtm.test.", dns.TypeA, "", "::1/128", four, 81},
+		{"far from all of them: 1, for 0 may be taken to mean both families", "lab.gtm.test.", dns.TypeA, "", "fd00::/56", four, 1},
 		{"and unmatched", "six.gtm.test.", dns.TypeA, "", "192.0.2.0/24", nodata, 1},
-		{"IPv4-mapped subnet, IPv4 left whole: 96 bits deeper too", "six.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", nodata, 96 + 1},
+		// IPv4 has one answer, so its blocks in IPv6 are as their neighbours: all but 2000::/3, which has the branch.
+		{"IPv4-mapped subnet, IPv4 left whole", "six.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", nodata, 3},
+		{"6to4 subnet, IPv4 left whole", "six.gtm.test.", dns.TypeA, "", "2002:a02:304::/48", nodata, 15},
 		{"IPv4-mapped subnet, IPv6 left whole", "lab.gtm.test.", dns.TypeA, "", "::ffff:11.0.0.1/128", four, 96 + 8},
 		{"IPv6, one policy for all: 0", "one.gtm.test.", dns.TypeA, "", "2001:db8::/56", four, 0},
 		{"IPv4-mapped subnet, one policy for all: 0", "one.gtm.test.", dns.TypeA, "", "::ffff:10.2.3.4/128", four, 0},

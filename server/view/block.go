@@ -9,8 +9,8 @@ import (
 	"gtmd/server/wire"
 )
 
-// Block is what one policy answers to one question type, packed: the records of its answer behind each other, each with
-// the question's name as owner and the TTL of the instance. Immutable.
+// Block is what one policy answers to one question type in some of its regions, packed: the records of its answer behind
+// each other, each with the question's name as owner and the TTL of the instance. Immutable.
 type Block struct {
 	// Decision is what the block was made from: that of the policy itself, or of the global one that it fell through to.
 	Decision *policy.Decision
@@ -19,6 +19,8 @@ type Block struct {
 	// Answer is what was packed.
 	Answer policy.Answer
 
+	// rtt are the round-trip times of this server that it was made with.
+	rtt     map[string]uint32
 	counter int
 	cname   bool
 	sticky  bool // some group is chosen by the client's network
@@ -39,9 +41,9 @@ type group struct {
 	weights []float64
 }
 
-// pack makes the block of a decision's answer to questions of family f.
-func pack(d *policy.Decision, f policy.Family, ttl uint32) *Block {
-	b := &Block{Decision: d, Answer: policy.Compose(d, f)}
+// pack makes the block of a decision's answer to questions of family f from clients to whom the pools have these costs.
+func pack(d *policy.Decision, f policy.Family, ttl uint32, costs policy.Costs) *Block {
+	b := &Block{Decision: d, Answer: policy.Compose(d, f, costs)}
 	total := uint64(0)
 	for _, g := range b.Answer.Groups {
 		packed := group{balance: g.Balance, count: len(g.Records), most: len(g.Records)}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,20 @@ type Instance struct {
 	Sources [][]geo.Selector
 	// Decisions of each policy for IPv4 and IPv6; nil exactly where the policy is not decided for that family.
 	Decisions [][2]*policy.Decision
+	// Latency are the rows of the latency table for pools of the instance, each source and pool once; nil for an instance
+	// that does not choose by latency.
+	Latency []Latency
+	// RTT is this server's own round-trip time to each pool, by name, in milliseconds. It counts for clients of whom the table
+	// does not tell the latency to that pool. Pools that are not in it are unknown. The map must not change.
+	RTT map[string]uint32
+}
+
+// Latency is a row of the latency table: what clients from a source have to a pool.
+type Latency struct {
+	From geo.Selector
+	Pool string
+	// MS is a round-trip time in milliseconds.
+	MS uint32
 }
 
 // CounterKey says what an answer is counted under. Set is the role of the set that answered, "none" for an empty answer.
@@ -50,8 +65,16 @@ type builder struct {
 	access map[string]bool  // keys of access domains
 	zones  []*compiler      // as in view; the zone with the longest name first
 	apexes map[string]int32 // key of a zone's name -> index of zones
-	plans  map[string]*geo.Plan
 	errs   []error
+
+	regions map[[sha256.Size]byte]*regions // by what they are made from
+	// The classes by place and by sources; nil until they are needed.
+	places, chains *sites
+	// assigned is the last result of Map.Assign.
+	assigned struct {
+		id     string
+		labels []int
+	}
 }
 
 // Build compiles a View. It fails, with every reason, on input that the configuration should have refused: a zone
@@ -62,10 +85,10 @@ func Build(input Input) (*View, error) {
 			Generation: input.Generation, names: map[string]int32{}, geo: input.Map,
 			refused: &wire.Answer{RCode: wire.Refused},
 		},
-		input:  input,
-		access: map[string]bool{},
-		apexes: map[string]int32{},
-		plans:  map[string]*geo.Plan{},
+		input:   input,
+		access:  map[string]bool{},
+		apexes:  map[string]int32{},
+		regions: map[[sha256.Size]byte]*regions{},
 	}
 	for _, in := range input.Instances {
 		b.access[key(in.AccessDomain)] = true
@@ -132,7 +155,7 @@ func (b *builder) holder(k string) int32 {
 	}
 }
 
-// addInstance adds an access domain with a plan and slots for each family.
+// addInstance adds an access domain with regions and their slots for each family.
 func (b *builder) addInstance(in *Instance) {
 	k := key(in.AccessDomain)
 	z := b.holder(k)
@@ -154,48 +177,27 @@ func (b *builder) addInstance(in *Instance) {
 	}
 	n.access = int32(len(b.view.accesses))
 	a := access{instance: in.Instance}
-	for f := range a.plans {
-		a.slots[f] = b.view.slots.grow(len(in.Policies))
+	for f := range a.regions {
 		sources, decided := make([][]geo.Selector, len(in.Policies)), false
 		for p := range in.Policies {
-			has := in.Policies[p].Decided[f] != nil
-			if has || in.Together {
+			if in.Policies[p].Decided[f] != nil || in.Together {
 				sources[p], decided = in.Sources[p], true
 			}
-			if has {
-				b.view.slots.set(a.slots[f]+int32(p), packFor(in, p, policy.Family(f), b.input.Counter))
-			}
 		}
-		if decided {
-			a.plans[f] = b.plan(sources)
+		if !decided {
+			continue
+		}
+		r := b.regionsOf(in, policy.Family(f), sources)
+		a.regions[f], a.slots[f] = r, b.view.slots.grow(len(r.list))
+		for p := range in.Policies {
+			if in.Policies[p].Decided[f] != nil {
+				r.pack(in, p, policy.Family(f), b.input.Counter, func(region int32, block *Block) {
+					b.view.slots.set(a.slots[f]+region, block)
+				})
+			}
 		}
 	}
 	b.view.accesses = append(b.view.accesses, a)
-}
-
-// plan returns the plan for the sources of some policies; instances with the same sources share one.
-func (b *builder) plan(sources [][]geo.Selector) *geo.Plan {
-	id := fmt.Sprintf("%q", sources)
-	if b.plans[id] == nil {
-		b.plans[id] = b.input.Map.Plan(sources)
-	}
-	return b.plans[id]
-}
-
-// packFor packs what policy p of an instance answers to family f, itself or through the global policy.
-func packFor(in *Instance, p int, f policy.Family, counter func(CounterKey) int) *Block {
-	answering := in.Answering(p, f, func(i int) *policy.Decision { return in.Decisions[i][f] })
-	d := in.Decisions[answering][f]
-	block := pack(d, f, in.TTL)
-	block.Answering, block.counter = answering, -1
-	if counter != nil {
-		set := "none"
-		if inForce := d.InForce(); inForce != nil && len(block.groups) > 0 {
-			set = inForce.Role
-		}
-		block.counter = counter(CounterKey{Instance: in.Name, Policy: in.Policies[p].Name, Family: f, Set: set})
-	}
-	return block
 }
 
 // finish links wildcards and delegations and gives every name its negative answers.
@@ -215,15 +217,17 @@ func (b *builder) finish() {
 	}
 }
 
-// Replace returns a View with new decisions for some instances, which must be those that v was built from, in the same
-// order; only the slots named are packed anew, all else is shared with v.
+// Replace returns a View with new decisions or round-trip times for some instances, which must be those that v was built
+// from, in the same order; only the slots named are packed anew, all else is shared with v.
 func (v *View) Replace(generation uint64, instances []Instance, slots []Slot, counter func(CounterKey) int) *View {
 	next := *v
 	next.Generation = generation
 	blocks := make(map[int32]*Block, len(slots))
 	for _, s := range slots {
-		a := v.accesses[s.Instance]
-		blocks[a.slots[s.Family]+int32(s.Policy)] = packFor(&instances[s.Instance], s.Policy, s.Family, counter)
+		a := &v.accesses[s.Instance]
+		a.regions[s.Family].pack(&instances[s.Instance], s.Policy, s.Family, counter, func(region int32, b *Block) {
+			blocks[a.slots[s.Family]+region] = b
+		})
 	}
 	next.slots = v.slots.replace(blocks)
 	return &next

@@ -40,6 +40,15 @@ type Explanation struct {
 	Policy int
 	// Block is what answers; nil when no policy matched.
 	Block *Block
+	// Place is where the client is; nil when that is not known, or no instance asks for it.
+	Place *geo.Coordinates
+	// Costs says how far the pools are from the client, in kilometres or, in an instance that chooses by latency, in
+	// milliseconds: those of every set that looks at it, of the policy and of the global one that it may fall through to.
+	// A pool of unknown cost is not in it.
+	Costs policy.Costs
+	// Rows has, by pool, the source of the row of the latency table that its cost is from. The other costs of an instance
+	// that chooses by latency are this server's own round-trip times.
+	Rows map[string]geo.Selector
 }
 
 // Explain sends the question through Lookup and Append, the code that serves, and tells what they found.
@@ -61,10 +70,46 @@ func (v *View) Explain(question Question) (*Explanation, error) {
 	if hit.decided {
 		e.Instance = v.accesses[hit.access].instance
 		e.Matches = v.geo.Matches(e.Client)
-		e.Policy = hit.policy
 		e.Block = hit.decidedBy
+		class, _ := v.geo.Lookup(e.Client)
+		if place, known := v.geo.Place(class); known {
+			e.Place = &place
+		}
+		if hit.region >= 0 {
+			v.explainRegion(e, &hit, class)
+		}
 	}
 	return e, nil
+}
+
+// explainRegion tells the policy of the region that was found, and the costs that made it.
+func (v *View) explainRegion(e *Explanation, hit *Hit, class geo.Class) {
+	r := v.accesses[hit.access].regions[hit.family]
+	e.Policy = int(r.list[hit.region].policy)
+	if e.Block == nil {
+		return
+	}
+	var pools []*policy.Pool
+	eachRanked(e.Instance, e.Policy, hit.family, func(set *policy.Set) {
+		for _, m := range set.Members {
+			if serves(m.Pool, hit.family) {
+				pools = append(pools, m.Pool)
+			}
+		}
+	})
+	if pools == nil {
+		return
+	}
+	e.Costs = named(pools, r.gauge.measure(class, pools, e.Block.rtt))
+	if !r.gauge.latency {
+		return
+	}
+	e.Rows = map[string]geo.Selector{}
+	for _, pool := range pools {
+		if ms, from := r.gauge.row(class, pool.Name); ms != unknown {
+			e.Rows[pool.Name] = from
+		}
+	}
 }
 
 // found says what the name of q is.

@@ -83,7 +83,7 @@ func Example() {
 			Primary: policy.SetOptions{Pools: []policy.PoolRefOptions{{Pool: "test1", Weight: 1}}, Balance: policy.BalanceAll}}},
 	}, map[string]*policy.Pool{"test1": pool})
 	decision := policy.Decide(instance.Policies[0].Decided[policy.IPv4], nil, policy.Memory{}, time.Now())
-	places, err := geo.Compile(nil)
+	places, err := geo.Compile(geo.Input{})
 	if err != nil {
 		log.Fatal(err)
 	}

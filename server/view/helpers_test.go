@@ -1,13 +1,19 @@
 package view_test
 
 import (
+	"bytes"
+	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/miekg/dns"
 
 	"gtmd/geo"
@@ -75,7 +81,10 @@ type world struct {
 	zones     []view.Zone
 	lines     []geo.LineOptions
 	pools     []*policy.Pool
+	databases []*geo.Database
 	instances []policy.InstanceOptions
+	latency   []view.Latency
+	rtt       map[string]uint32
 	down      []string // addresses
 	counter   func(view.CounterKey) int
 }
@@ -103,14 +112,13 @@ func (w *world) compiled(tb testing.TB) []view.Instance {
 	var compiled []view.Instance
 	for _, o := range w.instances {
 		in := view.Instance{Instance: policy.NewInstance(o, pools)}
+		if o.Policies[0].Primary.Balance == policy.BalanceLatency {
+			in.Latency, in.RTT = w.latency, w.rtt
+		}
 		for _, p := range in.Policies {
 			var sources []geo.Selector
 			for _, text := range p.Sources {
-				source, err := geo.ParseSelector(text, w.lines)
-				if err != nil {
-					tb.Fatal(err)
-				}
-				sources = append(sources, source)
+				sources = append(sources, w.source(tb, text))
 			}
 			var decisions [2]*policy.Decision
 			for f, decided := range p.Decided {
@@ -125,13 +133,37 @@ func (w *world) compiled(tb testing.TB) []view.Instance {
 	return compiled
 }
 
-func (w *world) input(tb testing.TB) view.Input {
+func (w *world) source(tb testing.TB, text string) geo.Selector {
 	tb.Helper()
-	m, err := geo.Compile(w.lines)
+	source, err := geo.ParseSelector(text, w.lines, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return view.Input{Generation: 1, Zones: w.zones, Map: m, Instances: w.compiled(tb), Counter: w.counter}
+	return source
+}
+
+// row adds a row to the latency table.
+func (w *world) row(tb testing.TB, from, pool string, ms uint32) *world {
+	tb.Helper()
+	w.latency = append(w.latency, view.Latency{From: w.source(tb, from), Pool: pool, MS: ms})
+	return w
+}
+
+func (w *world) input(tb testing.TB) view.Input {
+	tb.Helper()
+	instances := w.compiled(tb)
+	in := geo.Input{Lines: w.lines, Databases: w.databases, Places: len(w.databases) > 0}
+	for _, instance := range instances {
+		in.Selectors = slices.Concat(append(instance.Sources, in.Selectors)...)
+	}
+	for _, row := range w.latency {
+		in.Selectors = append(in.Selectors, row.From)
+	}
+	m, err := geo.Compile(in)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return view.Input{Generation: 1, Zones: w.zones, Map: m, Instances: instances, Counter: w.counter}
 }
 
 func (w *world) build(tb testing.TB) *view.View {
@@ -141,6 +173,61 @@ func (w *world) build(tb testing.TB) *view.View {
 		tb.Fatal(err)
 	}
 	return v
+}
+
+// spot is what a City database says of a network: its country, empty for none, and where it is.
+type spot struct {
+	prefix, country string
+	at              *geo.Coordinates // nil: it does not say
+}
+
+// database is a City database of spots. A network inside another has its own record.
+func database(tb testing.TB, spots ...spot) *geo.Database {
+	tb.Helper()
+	tree, err := mmdbwriter.New(mmdbwriter.Options{
+		DatabaseType: "GeoLite2-City", IPVersion: 6, RecordSize: 24, DisableIPv4Aliasing: true, IncludeReservedNetworks: true,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	bits := func(s spot) int { return netip.MustParsePrefix(s.prefix).Bits() }
+	spots = slices.SortedStableFunc(slices.Values(spots), func(a, b spot) int { return bits(a) - bits(b) })
+	for _, s := range spots {
+		// The record of a network that says nothing of its country or its place still says something.
+		record := mmdbtype.Map{"traits": mmdbtype.Map{"is_anycast": mmdbtype.Bool(true)}}
+		if s.country != "" {
+			record["country"] = mmdbtype.Map{"iso_code": mmdbtype.String(s.country)}
+		}
+		if s.at != nil {
+			record["location"] = mmdbtype.Map{"latitude": mmdbtype.Float64(s.at.Latitude), "longitude": mmdbtype.Float64(s.at.Longitude)}
+		}
+		_, network, err := net.ParseCIDR(s.prefix)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := tree.Insert(network, record); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	var file bytes.Buffer
+	if _, err := tree.WriteTo(&file); err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(tb.TempDir(), "places.mmdb")
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	d, err := geo.ReadDatabase(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// at puts a pool on the map.
+func at(p *policy.Pool, latitude, longitude float64) *policy.Pool {
+	p.Location = &policy.Location{Latitude: latitude, Longitude: longitude}
+	return p
 }
 
 // query is one query of a test. The zero value of most fields is what is usual.

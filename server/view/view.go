@@ -1,6 +1,9 @@
 // Package view is the compiled snapshot that answers queries: every name that the server knows, and for every access
 // domain the answers packed beforehand.
 //
+// The clients of an access domain are told apart by regions: by the policy of their request source and, where a set looks at
+// how far its pools are, by what that comes to. Each region has one packed answer.
+//
 // Build makes a View from zones, instances and their decisions; Replace makes the next one when only decisions have
 // changed, and shares everything else. Lookup finds what a query gets, Hit.Append writes it. A View is immutable: it is
 // published by one atomic pointer and used without a lock. Explain asks the same Lookup and tells what it found.
@@ -49,10 +52,10 @@ type typedAnswer struct {
 	answer *wire.Answer
 }
 
-// access is an access domain: for A and AAAA the plan from client to policy, and the slot of the first policy.
+// access is an access domain: for A and AAAA what its clients are told apart by, and the slot of the first region.
 type access struct {
 	instance *policy.Instance
-	plans    [2]*geo.Plan // nil: no policy of the instance has a pool of the family
+	regions  [2]*regions // nil: no policy of the instance has a pool of the family
 	slots    [2]int32
 }
 
@@ -63,10 +66,11 @@ type Hit struct {
 	nodata *wire.Answer // of the block's zone, for a block that is empty
 	client netip.Addr
 	scope  int
-	// For Explain: whether policies decided, the index of the access, that of the policy which the client matched (-1:
-	// none), and the block of that policy even where it does not answer the type.
+	// For Explain: whether policies decided, the index of the access, the family, the region of the client (-1: no policy
+	// matched), and the block of that even where it does not answer the type.
 	decided        bool
-	access, policy int
+	family         policy.Family
+	access, region int
 	decidedBy      *Block
 }
 
@@ -142,17 +146,17 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 		}
 		return Hit{answer: n.other}
 	}
-	plan := a.plans[family]
-	if plan == nil {
+	regions := a.regions[family]
+	if regions == nil {
 		return Hit{answer: n.other}
 	}
-	hit := Hit{client: q.Client(source), decided: true, access: int(n.access), nodata: n.other}
-	hit.policy, hit.scope = lookupPlan(plan, hit.client)
-	if hit.policy < 0 {
+	hit := Hit{client: q.Client(source), decided: true, access: int(n.access), family: family, nodata: n.other}
+	hit.region, hit.scope = regions.plan.Lookup(hit.client)
+	if hit.region < 0 {
 		hit.answer = n.other
 		return hit
 	}
-	hit.block = v.slots.at(a.slots[family] + int32(hit.policy))
+	hit.block = v.slots.at(a.slots[family] + int32(hit.region))
 	hit.decidedBy = hit.block
 	if hit.block == nil { // the policy has no pool of the family, and shares its sources with those that have
 		hit.answer = n.other
@@ -166,19 +170,10 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 		return hit
 	}
 	if hit.block.sticky {
+		// The network is one of the client's own family, also where that holds an IPv4 address: it is hashed and cut alike.
 		hit.scope = max(hit.scope, policy.StickyBits(hit.client))
 	}
 	return hit
-}
-
-// lookupPlan returns the policy of a client and the scope in the client's own family: an IPv4-mapped address is looked up
-// as IPv4, which lies 96 bits deep in IPv6. The scope 0 of a constant plan holds in both families.
-func lookupPlan(plan *geo.Plan, client netip.Addr) (policy, scope int) {
-	policy, scope = plan.Lookup(client)
-	if client.Is4In6() && !plan.Constant() {
-		scope += 96
-	}
-	return policy, scope
 }
 
 // Append appends the reply to dst, at most limit octets. turn chooses the rotation and random the weighted pick, each

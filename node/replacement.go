@@ -1,0 +1,186 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gtmd/server/view"
+)
+
+// databaseInterval is how often the files of the databases are looked at. One that has changed is read when it has stayed
+// as it is for that long.
+const databaseInterval = 250 * time.Millisecond
+
+// runDatabaseWatcher takes up databases whose files have been replaced, and warns of those that become too old.
+func (n *Node) runDatabaseWatcher(ctx context.Context) {
+	ticker := time.NewTicker(databaseInterval)
+	defer ticker.Stop()
+	changes := changes{seen: map[string]stamp{}}
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		w, now := n.world.Load(), time.Now()
+		if due := changes.look(w.databases); len(due) > 0 {
+			n.refreshDatabases(ctx, due)
+		}
+		n.tellAge(w, last, now)
+		last = now
+	}
+}
+
+// changes are the files of databases that have changed and may still be changing.
+type changes struct {
+	seen   map[string]stamp // as they were at the last look
+	waited int              // looks for which some were ready and others were not
+}
+
+// maxWaited is how many looks a file that is ready waits for others, so that those that are replaced together are taken up
+// together.
+const maxWaited = 4
+
+// look looks at the files and returns the paths of those to read now: they have changed and were the same at the last look.
+func (c *changes) look(databases []*database) map[string]bool {
+	due, isChanging := map[string]bool{}, false
+	for _, d := range databases {
+		present := stampOf(d.path)
+		before, isSeen := c.seen[d.path]
+		switch {
+		case present == d.stamp:
+			delete(c.seen, d.path)
+			continue
+		case isSeen && before == present:
+			due[d.path] = true
+		default:
+			isChanging = true
+		}
+		c.seen[d.path] = present
+	}
+	if len(due) > 0 && isChanging && c.waited < maxWaited {
+		c.waited++
+		return nil
+	}
+	c.waited = 0
+	return due
+}
+
+// tellAge logs which databases have become too old between two times.
+func (n *Node) tellAge(w *world, before, now time.Time) {
+	limit := w.config.File.Geo.MaxAge
+	for _, d := range w.databases {
+		if limit > 0 && now.Sub(d.Built) >= limit && before.Sub(d.Built) < limit {
+			n.log.Warn("geo database is old", "warning", d.ageWarning(now, limit))
+		}
+	}
+}
+
+// refreshDatabases reads the databases at some paths, whose files have changed, and serves from them. What cannot serve leaves everything
+// as it was, until the file changes again.
+func (n *Node) refreshDatabases(ctx context.Context, due map[string]bool) {
+	select {
+	case n.loading <- struct{}{}:
+		defer func() { <-n.loading }()
+	case <-ctx.Done():
+		return
+	}
+	w := n.world.Load() // its plan stays as long as the token is held
+	p := *w.plan
+	p.databases = n.atlas.refresh(w.plan, due, time.Now())
+	err := p.compileMap(n.atlas)
+	var built *view.View
+	if err == nil && p.geo != w.geo {
+		next := *w
+		next.plan = &p
+		built, err = next.build(w.view.Generation, n.stats.Counter)
+	}
+	if err != nil {
+		p = *w.plan
+		p.databases = n.atlas.refuseAll(w.plan, p.databases, err)
+		built = nil
+	}
+	if err := n.ask(ctx, func() error { return n.relocate(w, &p, built) }); err != nil {
+		if !errors.Is(err, errStopping) && ctx.Err() == nil {
+			n.log.Error("publish the answers from new geo databases", "error", err)
+		}
+		return
+	}
+	n.atlas.settle(&p)
+	n.tellDatabases(w.databases, p.databases, p.buildDuration)
+}
+
+// refuseAll is what is left of next when it cannot be compiled: every database that was new is refused.
+func (a *atlas) refuseAll(p *plan, next []*database, why error) []*database {
+	left := slices.Clone(next)
+	for i, d := range next {
+		if old := p.databases[i]; d.Database != old.Database {
+			a.failures.add(d.path)
+			left[i] = old.refuse(d.stamp, fmt.Errorf("geo database %q: %w", d.path, why), time.Now())
+		}
+	}
+	return left
+}
+
+// relocate serves from the databases of a plan that differs from that of w in nothing else. Built is its view with the
+// decisions of w; nil when no answer changes.
+func (n *Node) relocate(w *world, p *plan, built *view.View) error {
+	present := n.world.Load()
+	if built == nil {
+		next := *present
+		next.plan = p
+		n.world.Store(&next)
+		return nil
+	}
+	if err := n.swap(present, present.relocated(w, p, built, n.stats.Counter), time.Now()); err != nil {
+		return err
+	}
+	n.touchCopies()
+	return nil
+}
+
+// relocated is the world with the view of another map. Built is that view as of an earlier world; what has been decided and
+// measured since is packed anew.
+func (w *world) relocated(before *world, p *plan, built *view.View, counter func(view.CounterKey) int) *world {
+	next := *w
+	next.plan = p
+	var since []slot
+	for _, s := range p.slots {
+		if w.decision(s) != before.decision(s) {
+			since = append(since, s)
+		}
+	}
+	for pool, users := range p.measured {
+		if w.rtts[pool] != before.rtts[pool] {
+			since = append(since, users...)
+		}
+	}
+	next.view = built.Replace(w.view.Generation+1, next.viewInstances(), p.packedAll(since), counter)
+	return &next
+}
+
+// tellDatabases logs what became of each file that has changed.
+func (n *Node) tellDatabases(before, after []*database, took time.Duration) {
+	for i, d := range after {
+		old := before[i]
+		switch {
+		case d == old:
+		case d.refused != nil:
+			n.logRefused(d)
+		case d.Database != old.Database:
+			n.log.Info("geo database replaced", "path", d.path, "type", d.Type, "built", day(d.Built), "before", old.serving(),
+				"networks", d.Networks4+d.Networks6, "geo_build", took.Round(time.Millisecond))
+		case old.refused != nil:
+			n.log.Info("geo database is good again", "path", d.path, "type", d.Type, "built", day(d.Built))
+		}
+	}
+}
+
+func (n *Node) logRefused(d *database) {
+	n.log.Error("geo database refused: an older one serves on", "path", d.path, "error", d.refused, "serves", d.serving(),
+		"action", "put a good file there: it is picked up by itself")
+}
