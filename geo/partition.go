@@ -25,6 +25,17 @@ func newPartition(v4, v6 leaves, none uint32) partition {
 	return partition{v4: newTrie(v4), v6: newTrie(v6), none: none}
 }
 
+// hasten makes look-ups in large tries faster, for some memory: of all of IPv4, and of the global unicast addresses of IPv6.
+func (p *partition) hasten() {
+	if p.v4.leaves >= directLeaves {
+		p.v4.hasten(key{}, 0)
+	}
+	if p.v6.leaves >= directLeaves {
+		in, _ := keyOf(unicast.Addr())
+		p.v6.hasten(in, unicast.Bits())
+	}
+}
+
 // lookup returns the value of addr and the length of the widest prefix around it, in its own family, that has this value.
 func (p *partition) lookup(addr netip.Addr) (value uint32, scope int) {
 	if !addr.IsValid() {

@@ -23,6 +23,7 @@ func (m *Map) Plan(labels []int) *Plan {
 	if !p.labels.v6.isConstant() {
 		p.labels.v4.halve()
 	}
+	p.labels.hasten()
 	return p
 }
 

@@ -28,12 +28,14 @@ func (w word) depth() int { return int(w & (1<<depthBits - 1)) }
 // SIGCOMM 2015). How deep a leaf is follows from the bitmaps, because no two siblings have the same value. The zero trie is
 // not valid; newTrie makes it.
 type trie struct {
-	// direct has, for each value of the first directBits bits, the leaf or the node; nil in a small trie, where top is it.
+	top word
+	// direct has what follows on the first directBits bits of an address, for their values from first on: see hasten. It may be nil.
 	direct []word
-	top    word
+	first  uint64
 	// nodes are one behind the other, each parent before its children. A node begins with its two bitmaps; then come the index of
 	// each child, and the value of each run: on the way down and at its end there is little else to fetch.
-	nodes []uint32
+	nodes  []uint32
+	leaves int // how many there are
 }
 
 // bitmaps are what a node says of its slots, one for each value of the next bits of the address.
@@ -77,54 +79,38 @@ const (
 	slots      = 1 << strideBits
 	// directBits makes nodes end where most networks do: at 24 bits in IPv4, at 36, 42 and 48 in IPv6.
 	directBits = 18
-	// directLeaves is the number of leaves from which on a trie gets the table for the first bits: 1 MiB that saves up to
-	// three dependent loads, and that each of a thousand small plans would pay for nothing.
+	// directLeaves is the number of leaves from which on a direct table is worth its 1 MiB (IPv6: 128 KiB): it saves three dependent
+	// loads, and each of a thousand small plans would pay for it.
 	directLeaves = 1 << 16
 )
 
 // lookup returns the leaf of an address.
 func (t *trie) lookup(k key) word {
 	w, depth, hi, lo := t.top, 0, k.hi, k.lo
-	if t.direct != nil {
-		depth = directBits
-		w = t.direct[hi>>(64-directBits)]
+	if i := hi>>(64-directBits) - t.first; i < uint64(len(t.direct)) {
+		w, depth = t.direct[i], directBits
 		hi, lo = hi<<directBits|lo>>(64-directBits), lo<<directBits
 	}
-	if w.isLeaf() {
-		return w
-	}
-	for ; ; depth += strideBits {
-		n, slot := t.bitmaps(w), int(hi>>(64-strideBits))
-		if n.inner>>slot&1 == 0 {
-			return leafWord(t.nodes[int(w)+n.value(slot)], depth+n.leafBits(slot))
-		}
-		w = word(t.nodes[int(w)+n.child(slot)])
+	for !w.isLeaf() {
+		w = t.step(w, depth, int(hi>>(64-strideBits)))
+		depth += strideBits
 		hi, lo = hi<<strideBits|lo>>(64-strideBits), lo<<strideBits
 	}
+	return w
+}
+
+// step returns what follows on a node at a depth: another node, or a leaf.
+func (t *trie) step(node word, depth, slot int) word {
+	n := t.bitmaps(node)
+	if n.inner>>slot&1 == 1 {
+		return word(t.nodes[int(node)+n.child(slot)])
+	}
+	return leafWord(t.nodes[int(node)+n.value(slot)], depth+n.leafBits(slot))
 }
 
 // all yields every leaf in address order, until yield returns false, and reports whether it never did. A top that is a leaf is
 // yielded as often as its depth wants: see halve.
-func (t *trie) all(yield func(word) bool) bool {
-	if t.direct == nil {
-		return t.under(t.top, 0, yield)
-	}
-	for i := 0; i < len(t.direct); {
-		w := t.direct[i]
-		if !w.isLeaf() {
-			if !t.under(w, directBits, yield) {
-				return false
-			}
-			i++
-			continue
-		}
-		if !yield(w) {
-			return false
-		}
-		i += 1 << (directBits - w.depth())
-	}
-	return true
-}
+func (t *trie) all(yield func(word) bool) bool { return t.under(t.top, 0, yield) }
 
 // under is all for the leaf or node w at a depth.
 func (t *trie) under(w word, depth int, yield func(word) bool) bool {
@@ -162,54 +148,38 @@ func (t *trie) halve() {
 }
 
 // isConstant reports whether every address has the same value.
-func (t *trie) isConstant() bool { return t.direct == nil && t.top.isLeaf() }
+func (t *trie) isConstant() bool { return t.top.isLeaf() }
 
 // newTrie makes the trie of a partition.
 func newTrie(l leaves) trie {
 	if len(l.depths) == 1 {
-		return trie{top: leafWord(l.values[0], 0)}
+		return trie{top: leafWord(l.values[0], 0), leaves: 1}
 	}
-	return buildTrie(l, len(l.depths) >= directLeaves)
-}
-
-// buildTrie makes the trie of a partition of several leaves, with the direct table or without.
-func buildTrie(l leaves, direct bool) trie {
 	b := trieBuilder{in: l}
-	if direct {
-		b.direct = make([]word, 1<<directBits)
-		b.table()
-	} else {
-		b.top = b.node(0, 0, key{})
-	}
+	b.leaves = len(l.depths)
+	b.top = b.node(0, 0, key{})
 	b.nodes = slices.Clip(slices.Clone(b.nodes)) // exactly as large as they are: they live long
 	return b.trie
+}
+
+// hasten makes look-ups faster by a table for the first bits of the addresses in a prefix, which is no longer than directBits.
+func (t *trie) hasten(in key, prefixBits int) {
+	t.first = in.hi >> (64 - directBits)
+	t.direct = make([]word, 1<<(directBits-prefixBits))
+	for i := range t.direct {
+		w, hi := t.top, (t.first+uint64(i))<<(64-directBits)
+		for depth := 0; depth < directBits && !w.isLeaf(); depth += strideBits {
+			w = t.step(w, depth, int(hi>>(64-strideBits)))
+			hi <<= strideBits
+		}
+		t.direct[i] = w
+	}
 }
 
 // trieBuilder makes a trie from the top down.
 type trieBuilder struct {
 	trie
 	in leaves
-}
-
-// leaf is the word of leaf i of the input.
-func (b *trieBuilder) leaf(i int) word { return leafWord(b.in.values[i], int(b.in.depths[i])) }
-
-// table fills the direct table and builds the nodes under it.
-func (b *trieBuilder) table() {
-	for i, slot := 0, 0; slot < len(b.direct); {
-		if depth := int(b.in.depths[i]); depth <= directBits {
-			for range 1 << (directBits - depth) {
-				b.direct[slot] = b.leaf(i)
-				slot++
-			}
-			i++
-			continue
-		}
-		start := key{hi: uint64(slot) << (64 - directBits)}
-		b.direct[slot] = b.node(directBits, i, start)
-		i = b.skip(i, directBits, start)
-		slot++
-	}
 }
 
 // node builds the node at the first depth bits of k, whose first leaf of the input is i, and the nodes under it. It returns its

@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -42,10 +43,15 @@ func TestTrie(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := genLeaves().Filter(func(l leaves) bool { return len(l.depths) > 1 }).Draw(t, "leaves")
 		words := l.words()
-		for _, direct := range []bool{false, true} {
-			trie := buildTrie(l, direct)
-			if trie.isConstant() || (trie.direct != nil) != direct {
-				t.Fatalf("a trie of %d leaves is constant, or has not the table that it was to have", len(words))
+		for _, table := range []string{"", "0.0.0.0/0", "2000::/3", "2001:db8::/18"} {
+			trie := newTrie(l)
+			if trie.isConstant() || trie.leaves != len(words) {
+				t.Fatalf("a trie of %d leaves is constant, or has %d", len(words), trie.leaves)
+			}
+			if table != "" {
+				prefix := netip.MustParsePrefix(table).Masked()
+				in, _ := keyOf(prefix.Addr())
+				trie.hasten(in, prefix.Bits())
 			}
 			at := key{}
 			for _, want := range words {
@@ -59,8 +65,8 @@ func TestTrie(t *testing.T) {
 						continue // not in the leaf: the middle is only a guess
 					}
 					if got := trie.lookup(k); got != want {
-						t.Fatalf("direct %v: lookup(%x) = value %d, depth %d; want %d, %d",
-							direct, k, got.value(), got.depth(), want.value(), want.depth())
+						t.Fatalf("table %q: lookup(%x) = value %d, depth %d; want %d, %d",
+							table, k, got.value(), got.depth(), want.value(), want.depth())
 					}
 				}
 				at = next
@@ -73,38 +79,38 @@ func TestTrie(t *testing.T) {
 					return len(got) < n
 				})
 				if !slices.Equal(got, words[:min(n, len(words))]) || whole != (n > len(words)) {
-					t.Fatalf("direct %v: stopped at %d, all yields %v, %v; want %v", direct, n, got, whole, words)
+					t.Fatalf("table %q: stopped at %d, all yields %v, %v; want %v", table, n, got, whole, words)
 				}
 			}
 		}
 	})
 }
 
-// TestTrieTable checks where a trie gets the table for the first bits, and that it then is like one without.
-func TestTrieTable(t *testing.T) {
+// TestTables checks which plans get tables for the first bits: those with many leaves, by family.
+func TestTables(t *testing.T) {
 	// Blocks that alternate, and the rest of the space in as few leaves as it takes.
-	alternate := func(n int) leaves {
+	alternate := func(first string, blocks int) leaves {
 		var b leafBuilder
-		for i := range n {
-			b.add(30, uint32(i%2+1))
+		prefix := netip.MustParsePrefix(first)
+		at, _ := keyOf(prefix.Addr())
+		b.fill(at, false, 0)
+		for i := range blocks {
+			b.add(prefix.Bits(), uint32(i%2+1))
 		}
 		return b.finish(0)
 	}
-	blocks := directLeaves
-	for len(alternate(blocks).depths) >= directLeaves {
-		blocks--
-	}
-	for _, n := range []int{blocks, blocks + 1} {
-		l := alternate(n)
-		trie := newTrie(l)
-		if (trie.direct != nil) != (n > blocks) {
-			t.Errorf("a trie of %d leaves has a table: %v", len(l.depths), trie.direct != nil)
-		}
-		plain := buildTrie(l, false)
-		for k, done := (key{}), false; !done; k, done = k.after(18) {
-			if got, want := trie.lookup(k), plain.lookup(k); got != want {
-				t.Fatalf("lookup(%x) = %x with a table, %x without", k, got, want)
-			}
+	for _, tc := range []struct {
+		four, six    int // blocks
+		want4, want6 int // entries of the tables
+	}{
+		{directLeaves / 2, directLeaves / 2, 0, 0},
+		{directLeaves, directLeaves / 2, 1 << 18, 0},
+		{directLeaves / 2, directLeaves, 0, 1 << 15},
+	} {
+		p := newPartition(alternate("0.0.0.0/30", tc.four), alternate("2a00::/40", tc.six), 0)
+		p.hasten()
+		if len(p.v4.direct) != tc.want4 || len(p.v6.direct) != tc.want6 {
+			t.Errorf("%d and %d blocks: tables of %d and %d entries, want %d and %d", tc.four, tc.six, len(p.v4.direct), len(p.v6.direct), tc.want4, tc.want6)
 		}
 	}
 }
