@@ -12,8 +12,7 @@ PEERS=${PEERS:-gdnsd knot echo-b32}
 
 [ -e "$BENCH_ROOT/data/c1k/names.tsv" ] || "$HARNESS/setup.sh"
 ip netns list | grep -qw perf || { ip netns add perf; ip netns exec perf ip link set lo up; }
-toml=$BENCH_ROOT/data/gtmd-1000/gtmd.toml
-[ -e "$toml" ] || python3 bench/gtmdconf.py "$BENCH_ROOT" 1000
+toml=$(python3 bench/gtmdconf.py "$BENCH_ROOT" 1000)
 gtmd="own=$PWD/bin/gtmd run --config $toml --log-level warn;5500;HUP"
 
 # shellcheck disable=SC2086 # PEERS is a list

@@ -35,11 +35,17 @@ func startAuthority(t *testing.T, address, zone string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []*dns.Server{{PacketConn: udp, Handler: a}, {Listener: tcp, Handler: a}} {
+	serve(t, &dns.Server{PacketConn: udp, Handler: a}, &dns.Server{Listener: tcp, Handler: a})
+}
+
+// serve runs servers until the test ends.
+func serve(t *testing.T, servers ...*dns.Server) {
+	t.Helper()
+	for _, s := range servers {
 		ready := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(ready) }
 		done := make(chan struct{})
-		go serveAuthority(s, done)
+		go serveOne(s, done)
 		<-ready
 		t.Cleanup(func() {
 			s.Shutdown()
@@ -48,8 +54,8 @@ func startAuthority(t *testing.T, address, zone string) {
 	}
 }
 
-// serveAuthority serves until Shutdown, which the cleanup of startAuthority calls.
-func serveAuthority(s *dns.Server, done chan<- struct{}) {
+// serveOne serves until Shutdown, which the cleanup of serve calls.
+func serveOne(s *dns.Server, done chan<- struct{}) {
 	defer close(done)
 	s.ActivateAndServe()
 }

@@ -182,25 +182,34 @@ func ask(server, name string) ([]string, error) {
 	return addresses(m), nil
 }
 
-// addresses are those of the A records of an answer.
+// addresses are those of the A and AAAA records of an answer.
 func addresses(m *dns.Msg) []string {
 	var all []string
 	for _, rr := range m.Answer {
-		if a, ok := rr.(*dns.A); ok {
-			all = append(all, a.A.String())
+		switch rr := rr.(type) {
+		case *dns.A:
+			all = append(all, rr.A.String())
+		case *dns.AAAA:
+			all = append(all, rr.AAAA.String())
 		}
 	}
 	return all
 }
 
-// startResolver runs unbound. It reports whether it can send client subnets, which not every build can.
-func (l *lab) startResolver(t *testing.T, unbound string) bool {
+// knowsSubnets reports whether an unbound can send client subnets, which not every build can.
+func knowsSubnets(t *testing.T, unbound string) bool {
 	t.Helper()
 	version, err := exec.Command(unbound, "-V").CombinedOutput()
 	if err != nil {
 		t.Fatalf("unbound -V: %v\n%s", err, version)
 	}
-	subnets, modules := strings.Contains(string(version), "subnetcache"), "iterator"
+	return strings.Contains(string(version), "subnetcache")
+}
+
+// startResolver runs unbound. It reports whether it sends client subnets.
+func (l *lab) startResolver(t *testing.T, unbound string) bool {
+	t.Helper()
+	subnets, modules := knowsSubnets(t, unbound), "iterator"
 	if subnets {
 		modules = "subnetcache iterator"
 	}

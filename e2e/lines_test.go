@@ -30,21 +30,24 @@ func TestLines(t *testing.T) {
 		name, subnet, want string
 		scope              int
 	}{
-		{"lines.gtm.test", "127.1.2.0/24", "127.0.0.23", 24},    // office
-		{"lines.gtm.test", "127.1.2.77/32", "127.0.0.23", 24},   // a client of it
-		{"lines.gtm.test", "127.1.3.0/24", "127.0.0.22", 24},    // east, next to office
-		{"lines.gtm.test", "127.1.0.0/24", "127.0.0.22", 23},    // east, 127.1.0.0/23 has no office
-		{"lines.gtm.test", "127.1.128.0/24", "127.0.0.22", 17},  // east, the half without office
-		{"lines.gtm.test", "127.0.0.0/24", "127.0.0.21", 16},    // everybody, next to east
-		{"lines.gtm.test", "192.0.2.0/24", "127.0.0.21", 1},     // everybody, the upper half of IPv4
-		{"lines.gtm.test", "2001:db8::/56", "127.0.0.21", 1},    // no line has IPv6, but 0 would mean IPv4 too
-		{"origin.gtm.test", "127.1.2.0/24", "127.0.0.2", 0},     // one policy for all
-		{"ns1.gtm.test", "127.1.2.0/24", "127.0.0.10", 0},       // no access domain
-		{"lines.gtm.test", "127.1.0.0/16", "127.0.0.22", 23},    // wider than any answer
-		{"lines.gtm.test", "127.1.129.3/32", "127.0.0.22", 17},  // wider than the client's prefix
-		{"lines.gtm.test", "126.255.255.0/24", "127.0.0.21", 8}, // everybody, below 127/8
-		{"lines.gtm.test", "127.128.0.0/24", "127.0.0.21", 9},   // everybody
-		{"lines.gtm.test", "127.2.0.0/15", "127.0.0.21", 15},    // everybody, above east
+		{"lines.gtm.test", "127.1.2.0/24", "127.0.0.23", 24},           // office
+		{"lines.gtm.test", "127.1.2.77/32", "127.0.0.23", 24},          // a client of it
+		{"lines.gtm.test", "127.1.3.0/24", "127.0.0.22", 24},           // east, next to office
+		{"lines.gtm.test", "127.1.0.0/24", "127.0.0.22", 23},           // east, 127.1.0.0/23 has no office
+		{"lines.gtm.test", "127.1.128.0/24", "127.0.0.22", 17},         // east, the half without office
+		{"lines.gtm.test", "127.0.0.0/24", "127.0.0.21", 16},           // everybody, next to east
+		{"lines.gtm.test", "192.0.2.0/24", "127.0.0.21", 1},            // everybody, the upper half of IPv4
+		{"lines.gtm.test", "8000::/56", "127.0.0.21", 1},               // no line has IPv6, but 0 would mean IPv4 too
+		{"lines.gtm.test", "2001:db8::/56", "127.0.0.21", 21},          // beside Teredo, 2001::/32, whose clients have an IPv4 address
+		{"lines.gtm.test", "2002:7f01:205::/48", "127.0.0.23", 40},     // office, 6to4: 16 bits and 24
+		{"lines.gtm.test", "64:ff9b::7f01:305/128", "127.0.0.22", 120}, // east, next to office, NAT64: 96 bits and 24
+		{"origin.gtm.test", "127.1.2.0/24", "127.0.0.2", 0},            // one policy for all
+		{"ns1.gtm.test", "127.1.2.0/24", "127.0.0.10", 0},              // no access domain
+		{"lines.gtm.test", "127.1.0.0/16", "127.0.0.22", 23},           // wider than any answer
+		{"lines.gtm.test", "127.1.129.3/32", "127.0.0.22", 17},         // wider than the client's prefix
+		{"lines.gtm.test", "126.255.255.0/24", "127.0.0.21", 8},        // everybody, below 127/8
+		{"lines.gtm.test", "127.128.0.0/24", "127.0.0.21", 9},          // everybody
+		{"lines.gtm.test", "127.2.0.0/15", "127.0.0.21", 15},           // everybody, above east
 	} {
 		for _, program := range []string{"dig", "kdig"} {
 			out, err := exec.Command(programs[program], "@"+gtmdIP, "-p", portOf(l.GTMD), row.name, "A", "+subnet="+row.subnet).CombinedOutput()
