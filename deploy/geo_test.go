@@ -102,6 +102,12 @@ func TestGeoScript(t *testing.T) {
 	published("16777216,16777471,AU\n")
 	writeFile(t, target, "damaged", 0o640)
 	step("a damaged database", true, `.*the old `+regexp.QuoteMeta(target)+` cannot be compared; it is replaced\n.* is new\n`, "country.mmdb -rw-r-----")
+	if out, err := script("--target"); err == nil || out != "debian.sh: there is no option --target: want the file of the database, or nothing\n" {
+		t.Errorf("an option: %v\n%s", err, out)
+	}
+	if out, err := script("--help"); err != nil || !strings.Contains(out, "\n    debian.sh [FILE] ") {
+		t.Errorf("help: %v\n%s", err, out)
+	}
 	if out, err := script(dir + "/nowhere/x.mmdb"); err == nil || out != "debian.sh: there is no directory "+dir+"/nowhere for "+dir+"/nowhere/x.mmdb\n" {
 		t.Errorf("no directory: %v\n%s", err, out)
 	}
@@ -128,6 +134,9 @@ func TestGeoUnitsByTheStandardsOfSystemd(t *testing.T) {
 		text, err := os.ReadFile("geo/" + name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if name == "README.md" && strings.Contains(string(text), script) && !strings.Contains(string(text), "install -D -m 755 debian.sh "+script) {
+			t.Errorf("README.md does not make the directory of %s", script)
 		}
 		if name != "gtmd-geo.timer" && !strings.Contains(string(text), script) {
 			t.Errorf("%s has no %s", name, script)

@@ -30,8 +30,8 @@ func newCheck() *cobra.Command {
 Every problem is listed with file, line and column. Exit code 1 when there is one; with
 --strict also when there is a warning.
 
-With --coverage it also says, for each instance, which share of the IPv4 and IPv6 address space
-each policy has, which request sources match nothing, and which are hidden by more specific
+With --coverage it also says, for each instance, which share of IPv4, and of 2000::/3 in
+IPv6, each policy has, which request sources match nothing, and which are hidden by more specific
 ones of other policies.`,
 		Args: func(c *cobra.Command, args []string) error { return usage(c, cobra.MaximumNArgs(1)(c, args)) },
 		RunE: func(c *cobra.Command, args []string) error {
@@ -44,7 +44,7 @@ ones of other policies.`,
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration file")
 	c.Flags().BoolVar(&options.asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&options.strict, "strict", false, "take warnings for problems")
-	c.Flags().BoolVar(&options.coverage, "coverage", false, "print which share of all clients each policy has")
+	c.Flags().BoolVar(&options.coverage, "coverage", false, "print which share of the address space each policy has")
 	return c
 }
 

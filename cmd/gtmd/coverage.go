@@ -9,7 +9,7 @@ import (
 	"gtmd/node"
 )
 
-// printCoverage writes a table for each instance: which share of all clients each policy has.
+// printCoverage writes a table for each instance: which share of the address space each policy has.
 func printCoverage(out io.Writer, all []node.InstanceCoverage) error {
 	for i := range all {
 		c := &all[i]

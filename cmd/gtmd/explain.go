@@ -122,16 +122,20 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 	return w.Flush()
 }
 
-// printDistances writes how far the pools are from the client, the one that is taken first.
+// printDistances writes how far, in space or in time, the pools are from the client, the one that is taken first.
 func printDistances(w io.Writer, e *admin.Explanation) {
 	if e.Place != nil {
 		fmt.Fprintf(w, "place\tthe client is at %s\n", placeText(e.Place))
 	}
 	for _, d := range e.Distances {
+		what := "distance"
+		if d.Unit == "ms" {
+			what = "latency"
+		}
 		if d.Known {
-			fmt.Fprintf(w, "distance\t%s: %d %s (%s)\n", d.Pool, d.Value, d.Unit, d.From)
+			fmt.Fprintf(w, "%s\t%s: %d %s (%s)\n", what, d.Pool, d.Value, d.Unit, d.From)
 		} else {
-			fmt.Fprintf(w, "distance\t%s: not known, so it comes last (%s)\n", d.Pool, d.From)
+			fmt.Fprintf(w, "%s\t%s: not known, so it comes last (%s)\n", what, d.Pool, d.From)
 		}
 	}
 }

@@ -70,7 +70,7 @@ match it, says gtmd explain.`,
 				if err != nil || addr.Zone() != "" {
 					return &exitError{exitUsage, fmt.Errorf("address %q: want an IPv4 or IPv6 address", arg)}
 				}
-				addrs[i] = geo.Unfold(addr)
+				addrs[i] = addr
 			}
 			if len(files) == 0 {
 				options, err := configuredGeo(file)
@@ -98,7 +98,7 @@ func geoLookup(out io.Writer, addrs []netip.Addr, databases []*geo.Database, asJ
 	var found []lookupJSON
 	for _, addr := range addrs {
 		for _, d := range databases {
-			facts, prefix := d.Lookup(addr)
+			facts, prefix := d.Lookup(geo.Unfold(addr))
 			l := lookupJSON{Address: addr, Database: d.Path, Type: d.Type, Built: d.Built.UTC(), text: "nothing"}
 			if facts != nil {
 				l.Facts, l.text = factsOf(facts), facts.String()

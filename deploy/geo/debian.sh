@@ -17,6 +17,13 @@ fail() {
 	exit 1
 }
 
+case $target in
+-h | --help)
+	sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+	exit 0
+	;;
+-*) fail "there is no option $target: want the file of the database, or nothing" ;;
+esac
 for program in apt-get dpkg-deb "$gtmd"; do
 	command -v "$program" >/dev/null || fail "there is no $program"
 done

@@ -120,7 +120,11 @@ func drawInput(t *rapid.T, number int) (Kind, string, []golden) {
 			g.from, g.to = first(g.from, bits), last(g.from, bits)
 			g.known.ASN = asn
 			if g.known.Country != "" {
-				g.known.Subdivision = rapid.SampledFrom([]string{"", "A", "13", "XYZ"}).Draw(t, "subdivision")
+				codes := []string{"", "A", "13", "XYZ"}
+				if g.known.Country == "CN" { // where only provinces are taken
+					codes = []string{"", "GD", "13", "BJ"}
+				}
+				g.known.Subdivision = rapid.SampledFrom(codes).Draw(t, "subdivision")
 			}
 			fmt.Fprintf(&text, "%s/%d,%s,%s,%d\n", g.from, bits, g.known.Country, g.known.Subdivision, asn)
 		}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"gtmd/geo"
 )
 
 // Columns of CSV.
@@ -75,7 +77,28 @@ func (s *source) csvRow(line string) (row, error) {
 			return row{}, err
 		}
 	}
-	return r, nil
+	return r, r.facts.checkPlace()
+}
+
+// checkPlace finds codes that look right and name nothing: CSV is written by people. A subdivision is only checked in
+// mainland China, whose provinces are lines.
+func (f *facts) checkPlace() error {
+	country, subdivision := string(f.country[:]), strings.TrimRight(string(f.subdivision[:]), "\x00")
+	if f.country == [2]byte{} {
+		return nil
+	}
+	if _, ok := geo.Locate(country); !ok {
+		return fmt.Errorf("country %q: there is none of this code: want one of ISO 3166-1 such as JP, or nothing when it is not known", country)
+	}
+	if country != "CN" || subdivision == "" {
+		return nil
+	}
+	_, isProvince := geo.Locate("CN-" + subdivision)
+	if !isProvince && subdivision != "HK" && subdivision != "MO" && subdivision != "TW" {
+		return fmt.Errorf("subdivision %q: there is no province CN-%s in China: want a code of ISO 3166-2 such as GD, or nothing when it is not known",
+			subdivision, subdivision)
+	}
+	return nil
 }
 
 // csvHeader takes the names of the columns from the first line.

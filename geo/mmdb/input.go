@@ -152,7 +152,9 @@ func read(in Input, number int, output string, all *collection, bad *badLines, p
 		if fatal := (*headerError)(nil); errors.As(err, &fatal) {
 			return nil, fmt.Errorf("read %s: line %d: %w", in.Path, n, err)
 		}
-		rows++
+		if isHeader := s.kind == CSV && err == nil && !r.from.IsValid(); !isHeader {
+			rows++
+		}
 		if err == nil && r.from.IsValid() {
 			err = all.add(r, number)
 		}
@@ -166,7 +168,7 @@ func read(in Input, number int, output string, all *collection, bad *badLines, p
 	case err != nil:
 		return nil, fmt.Errorf("read %s: after line %d: %w (a truncated download?)", in.Path, n, err)
 	case rows == 0:
-		return nil, fmt.Errorf("read %s: it has no lines but empty ones and comments", in.Path)
+		return nil, fmt.Errorf("read %s: it has nothing but empty lines, comments or a header", in.Path)
 	}
 	return s, nil
 }

@@ -45,6 +45,8 @@ func TestKinds(t *testing.T) {
 			map[string]known{"1.0.0.1": {"CN", "", 4134}, "1.0.1.1": {ASN: 2500}, "1.0.2.1": {Country: "JP"}}},
 		{"csv with ranges", "1.0.0.0,1.0.2.255,AU\n1.0.3.0,1.0.3.255,JP,AS2500\n::1:0:0,ffff::,CN,GD,4134\n", "gtmd-City",
 			map[string]known{"1.0.2.255": {Country: "AU"}, "1.0.3.0": {"JP", "", 2500}, "1.0.4.0": {}, "ffff::": {"CN", "GD", 4134}, "ffff::1": {}}},
+		{"csv with places that are hard to name", "1.0.0.0/24,UK\n1.0.1.0/24,XK\n1.0.2.0/24,EU\n1.0.3.0/24,cn,44\n1.0.4.0/24,CN,HK\n", "gtmd-City",
+			map[string]known{"1.0.0.1": {Country: "GB"}, "1.0.1.1": {Country: "XK"}, "1.0.2.1": {}, "1.0.3.1": {"CN", "44", 0}, "1.0.4.1": {"CN", "HK", 0}}},
 		{"csv with ranges and a header", "start_ip,end_ip,asn\n1.0.0.0,1.0.2.255,1\n", "gtmd-ASN", map[string]known{"1.0.2.255": {ASN: 1}, "1.0.3.0": {}}},
 		{"csv of the whole space", "0.0.0.0/0,US\n::/0,JP\n", "gtmd-Country",
 			map[string]known{"0.0.0.0": {Country: "US"}, "127.0.0.1": {Country: "US"}, "255.255.255.255": {Country: "US"},
@@ -118,6 +120,10 @@ func TestBadLines(t *testing.T) {
 			`f:9: subdivision "13335": want up to three letters or digits (ISO 3166-2) such as GD or CN-GD; an AS number is written AS13335, or in a column that a header calls asn`,
 			`f:10: AS number "ASX": want 1 to 4294967295, or 0 or nothing when it is not known`,
 		}},
+		{"csv with codes of nothing", CSV, "1.0.0.0/24,JN\n1.0.0.0/24,CN,GN\n", []string{
+			`f:1: country "JN": there is none of this code: want one of ISO 3166-1 such as JP, or nothing when it is not known`,
+			`f:2: subdivision "GN": there is no province CN-GN in China: want a code of ISO 3166-2 such as GD, or nothing when it is not known`,
+		}},
 		{"more than ten", CSV, strings.Repeat("x,AU\n", 12), append(func() (lines []string) {
 			for _, n := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"} {
 				lines = append(lines, "f:"+n+`: network "x": want a prefix such as 198.51.100.0/24 or 2001:db8::/32, or an address`)
@@ -158,8 +164,9 @@ func TestBadInputs(t *testing.T) {
 		text string
 		want string
 	}{
-		{"nothing", "", "", "read f: it has no lines but empty ones and comments"},
-		{"only comments", "", "# Date: 2026-01-01\n\n", "read f: it has no lines but empty ones and comments"},
+		{"nothing", "", "", "read f: it has nothing but empty lines, comments or a header"},
+		{"only comments", "", "# Date: 2026-01-01\n\n", "read f: it has nothing but empty lines, comments or a header"},
+		{"only a header", "", "cidr,country\n", "read f: it has nothing but empty lines, comments or a header"},
 		{"something else", "", "# x\nhello world\n", `read f: line 2: cannot tell the format from "hello world"` + formatsText},
 		{"a long line of something else", "", strings.Repeat("é", 100), `read f: line 1: cannot tell the format from "` + strings.Repeat("é", 60) + `…"` + formatsText},
 		{"not text", "", "PK\x03\x04\x00\x00", "read f: line 1 is not text: want a plain or gzip text file (a tar or zip archive: unpack it first)"},
@@ -232,6 +239,7 @@ func TestDates(t *testing.T) {
 		{"rir", "2.3|apnic|20260101|1|19830613|20260624|+1000\na|AU|ipv4|1.0.0.0|256|2|assigned\n", time.Date(2026, 6, 24, 0, 0, 0, 0, time.UTC)},
 		{"rir without a date", "2|arin|x|1|19830613|00000000|+0\na|AU|ipv4|1.0.0.0|256|2|assigned\n", time.Time{}},
 		{"csv", "#date: 2026-06-23\ncidr,country\n1.0.0.0/24,AU\n", time.Date(2026, 6, 23, 0, 0, 0, 0, time.UTC)},
+		{"csv, after the header", "cidr,country\n# Date: 2026-06-23\n1.0.0.0/24,AU\n", time.Date(2026, 6, 23, 0, 0, 0, 0, time.UTC)},
 		{"csv with the time", "# Generated: 2026-06-23T01:02:03+02:00\n1.0.0.0/24,AU\n", time.Date(2026, 6, 22, 23, 2, 3, 0, time.UTC)},
 		{"the first counts", "# Date: 2026-06-23\n# Date: 2026-06-24\n1.0.0.0/24,AU\n", time.Date(2026, 6, 23, 0, 0, 0, 0, time.UTC)},
 		{"a comment between rows is none", "1.0.0.0/24,AU\n# Date: 2026-06-23\n", time.Time{}},
