@@ -220,7 +220,8 @@ type Explanation struct {
 	// Databases is what each database says of the client, in the order of the configuration.
 	Databases []DatabaseFacts `json:"databases,omitempty"`
 	Lines     []LineMatch     `json:"lines,omitempty"`
-	Policy    string          `json:"policy,omitempty"`
+	// Policy is the policy of the client. Without InForce it has no pools for the question.
+	Policy string `json:"policy,omitempty"`
 	// FellThrough is the policy that answers instead, because every set of Policy is down.
 	FellThrough string      `json:"fell_through,omitempty"`
 	InForce     string      `json:"in_force,omitempty"`

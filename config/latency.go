@@ -15,12 +15,14 @@ type Latency struct {
 	Pool string
 	// MS is in milliseconds.
 	MS float64
+	// At is where From is written, as a problem without a message.
+	At Problem
 }
 
-// latencyEntry is an entry with the places of its columns, as problems without a message.
+// latencyEntry is an entry with the place of its pool, as a problem without a message.
 type latencyEntry struct {
 	Latency
-	from, pool Problem
+	pool Problem
 	// isRow is true for a row of a file, where messages have to name the column.
 	isRow bool
 }
@@ -51,7 +53,7 @@ func (k *checker) checkLatency() {
 		k.config.Latency = append(k.config.Latency, e.Latency)
 		selector, complaint, ok := k.source(e.From)
 		if complaint != "" {
-			k.complain(e, e.from, complaint)
+			k.complain(e, e.At, complaint)
 		}
 		if _, isKnown := k.pools.first[e.Pool]; !isKnown {
 			if !k.pools.nameless {
@@ -72,9 +74,9 @@ func (k *checker) checkLatency() {
 		if other.From != e.From {
 			means = fmt.Sprintf(", which means the same clients as %s,", quote(other.From))
 		}
-		at := position{other.from.Line, other.from.Column}
-		k.complain(e, e.from, fmt.Sprintf("the latency from %s%s to pool %s is given already at %s: want it once",
-			quote(e.From), means, quote(e.Pool), at.in(other.from.File)))
+		at := position{other.At.Line, other.At.Column}
+		k.complain(e, e.At, fmt.Sprintf("the latency from %s%s to pool %s is given already at %s: want it once",
+			quote(e.From), means, quote(e.Pool), at.in(other.At.File)))
 	}
 	k.warnOfLatency(entries)
 }
@@ -88,8 +90,8 @@ func (k *checker) latencyEntries() []latencyEntry {
 		if o.File == "" {
 			if o.From != "" && o.Pool != "" && o.MS != nil {
 				entries = append(entries, latencyEntry{
-					Latency: Latency{From: o.From, Pool: o.Pool, MS: *o.MS},
-					from:    k.config.Problem(at+".from", ""), pool: k.config.Problem(at+".pool", ""),
+					Latency: Latency{From: o.From, Pool: o.Pool, MS: *o.MS, At: k.config.Problem(at+".from", "")},
+					pool:    k.config.Problem(at+".pool", ""),
 				})
 			}
 			continue

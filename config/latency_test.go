@@ -152,8 +152,15 @@ func TestLatencyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Latency{{"office", "a", 1}, {"office", "b, c", 35.5}, {"lab", "b, c", 0}, {"default", "a", 60000}, {"lab", "a", 2.25}}
-	if diff := cmp.Diff(want, c.Latency); diff != "" {
+	var got []string
+	for _, l := range c.Latency {
+		got = append(got, fmt.Sprintf("%s %s %v %s", l.From, l.Pool, l.MS, l.At))
+	}
+	want := []string{
+		"office a 1 gtmd.toml:2:13: ", "office b, c 35.5 conf.d/table.csv:5:1: ", "lab b, c 0 conf.d/table.csv:7:1: ",
+		"default a 60000 conf.d/table.csv:8:1: ", "lab a 2.25 conf.d/latency.toml:4:1: ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"gtmd.toml", "conf.d/latency.toml", "conf.d/table.csv"}, c.Files); diff != "" {
@@ -245,7 +252,7 @@ func FuzzLatencyFile(f *testing.F) {
 			}
 		}
 		for _, e := range entries {
-			if e.From == "" || e.Pool == "" || !(e.MS >= 0 && e.MS <= maxLatency) || e.from.Line < 1 || e.pool.Line > lines || !e.isRow {
+			if e.From == "" || e.Pool == "" || !(e.MS >= 0 && e.MS <= maxLatency) || e.At.Line < 1 || e.pool.Line > lines || !e.isRow {
 				t.Errorf("entry %+v of %q", e, text)
 			}
 		}

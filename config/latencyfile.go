@@ -104,7 +104,7 @@ func (r *latencyReader) entry(fields []string) {
 		return
 	}
 	r.entries = append(r.entries, latencyEntry{
-		Latency: Latency{From: fields[0], Pool: fields[1], MS: ms}, from: r.at(0), pool: r.at(1), isRow: true,
+		Latency: Latency{From: fields[0], Pool: fields[1], MS: ms, At: r.at(0)}, pool: r.at(1), isRow: true,
 	})
 }
 

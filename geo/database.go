@@ -6,12 +6,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"math"
 	"net/netip"
 	"os"
+	"strings"
+	"syscall"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/oschwald/geoip2-golang/v2"
@@ -65,8 +69,18 @@ func ReadDatabase(path string) (*Database, error) {
 	return NewDatabase(path, content)
 }
 
+// readRegular reads a regular file. What is looked at is what is read, also when somebody replaces the file meanwhile.
 func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	// Opening a FIFO without O_NONBLOCK would wait for somebody who writes to it.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ENXIO) {
+		return nil, errors.New("it is no regular file (a socket or a device)")
+	}
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	switch {
 	case err != nil:
 		return nil, withoutPath(err)
@@ -77,14 +91,17 @@ func readRegular(path string) ([]byte, error) {
 	case info.Size() > maxDatabaseSize:
 		return nil, fmt.Errorf("it has %d octets, more than the %d that are read", info.Size(), int64(maxDatabaseSize))
 	}
-	content, err := os.ReadFile(path)
+	content := make([]byte, info.Size()+1)
+	n, err := io.ReadFull(f, content)
 	switch {
-	case err != nil:
+	case err == nil:
+		return nil, fmt.Errorf("it had %d octets and then more: somebody is writing it", info.Size())
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, withoutPath(err)
-	case int64(len(content)) != info.Size():
-		return nil, fmt.Errorf("it had %d octets and then %d: somebody is writing it", info.Size(), len(content))
+	case int64(n) != info.Size():
+		return nil, fmt.Errorf("it had %d octets and then %d: somebody is writing it", info.Size(), n)
 	}
-	return content, nil
+	return content[:n], nil
 }
 
 // withoutPath takes the path out of an error of package os, which the message has already.
@@ -181,13 +198,27 @@ func (d *Database) takeMetadata(m maxminddb.Metadata) error {
 		return fmt.Errorf("it has version %d of the MaxMind DB format, want 2", m.BinaryFormatMajorVersion)
 	case m.DatabaseType == "":
 		return errors.New("it is damaged: it has no database_type")
+	case !isPlain(m.DatabaseType):
+		return fmt.Errorf("it is damaged: database_type is %q, want plain text", m.DatabaseType)
 	case m.IPVersion != 4 && m.IPVersion != 6:
 		return fmt.Errorf("it is damaged: ip_version is %d, want 4 or 6", m.IPVersion)
 	case m.BuildEpoch > maxBuilt:
 		return fmt.Errorf("it is damaged: build_epoch is %d, want seconds since 1970", m.BuildEpoch)
 	}
 	d.Type, d.Description, d.Built = m.DatabaseType, m.Description["en"], m.BuildTime().UTC()
+	d.Description = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(d.Description, "\uFFFD"))
 	return nil
+}
+
+// isPlain reports whether a text can stand on a line of a terminal, in JSON and in the label of a metric: UTF-8 without
+// control characters.
+func isPlain(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // survey reads every network, and every record once, and fills the fields that come from them.

@@ -259,6 +259,7 @@ func TestReadDatabaseErrors(t *testing.T) {
 		"ipversion": bytes.Replace(asn, []byte("ip_version\xa1\x06"), []byte("ip_version\xa1\x07"), 1),
 		"record":    bytes.Replace(asn, []byte("record_size\xa1\x1c"), []byte("record_size\xa1\x10"), 1),
 		"date":      mmdbFile(t, mmdbwriter.Options{DatabaseType: "GeoLite2-ASN", BuildEpoch: 1 << 40}, map[string]mmap{"1.0.0.0/8": asnRow(1)}),
+		"type":      bytes.Replace(asn, []byte("GeoLite2-ASN"), []byte("Geo\xccite2-ASN"), 1), // one bit is another
 	}
 	files["separator"] = treeFile{4, [][2]uint32{{toData, toNothing}}, []byte("\xe1\x43asn\xc1\x07")}.content()
 	files["separator"][8] = 1 // after the one node
@@ -301,6 +302,7 @@ func TestReadDatabaseErrors(t *testing.T) {
 		"record":    "it is damaged: unsupported record size: 16",
 		"separator": "it is damaged: what follows its search tree is not 0",
 		"date":      "it is damaged: build_epoch is 1099511627776, want seconds since 1970",
+		"type":      `it is damaged: database_type is "Geo\xccite2-ASN", want plain text`,
 	}
 	for _, name := range slices.Sorted(maps.Keys(wants)) {
 		path := filepath.Join(dir, name)

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,8 @@ type database struct {
 	// refused says why the file is not what serves; nil: it is. Since when is at.
 	refused error
 	at      time.Time
+	// unread is set when refused is about reading the file, and not about what is in it: it is tried again at times.
+	unread bool
 	// copied: what serves is the last good copy in the state directory.
 	copied bool
 }
@@ -41,10 +44,12 @@ func (d *database) serving() string {
 // day writes the date of a database.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// stamp changes when a file does. The zero value is that of a file that is not there.
+// stamp changes when a file does: its content, but also its permissions, which can make it readable. The zero value is that
+// of a file that is not there.
 type stamp struct {
 	size, modified int64
-	inode          uint64
+	changed        syscall.Timespec // of the inode: a program can set modified, and not this
+	device, inode  uint64
 }
 
 func stampOf(path string) stamp {
@@ -54,7 +59,7 @@ func stampOf(path string) stamp {
 	}
 	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if system, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.inode = system.Ino
+		s.changed, s.device, s.inode = system.Ctim, uint64(system.Dev), system.Ino
 	}
 	return s
 }
@@ -85,11 +90,14 @@ type reading struct {
 func newAtlas() *atlas { return &atlas{files: map[string]reading{}} }
 
 // read returns what is in a file, from memory when that is as it was. Old is the database that serves, or nil: where the
-// file has the same content, the reading has that one. A file that changes meanwhile has another stamp than the reading.
+// file has the same content, the reading has that one. A file that changes meanwhile has another stamp than the reading. One
+// that could not be read is read again: a lack of descriptors or a fault of the disk can pass.
 func (a *atlas) read(path string, old *geo.Database) reading {
 	now := stampOf(path)
-	if r, known := a.files[path]; known && r.stamp == now {
-		return r
+	before, known := a.files[path]
+	known = known && before.stamp == now
+	if known && !isUnread(before.err) {
+		return before
 	}
 	a.reads++
 	r := reading{stamp: now}
@@ -97,12 +105,20 @@ func (a *atlas) read(path string, old *geo.Database) reading {
 	switch {
 	case r.err != nil:
 		r.database = nil
-		a.failures.add(path)
+		if !known {
+			a.failures.add(path)
+		}
 	case old != nil && old.Hash == r.database.Hash:
 		r.database = old
 	}
 	a.files[path] = r
 	return r
+}
+
+// isUnread reports whether an error is one of the system about a file that is there: nobody has seen what is in it.
+func isUnread(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok && !errors.Is(err, fs.ErrNotExist)
 }
 
 // settle forgets everything but what a plan that serves has, so that nothing keeps an older database in memory.
@@ -155,7 +171,7 @@ func (a *atlas) standIn(d *database, why error) bool {
 	if err != nil {
 		return false
 	}
-	d.Database, d.refused, d.at, d.copied = good, why, time.Now(), true
+	d.Database, d.refused, d.at, d.unread, d.copied = good, why, time.Now(), isUnread(why), true
 	return true
 }
 
@@ -193,37 +209,45 @@ func (a *atlas) refresh(p *plan, due map[string]bool, now time.Time) []*database
 		err := r.err
 		d := &database{Database: r.database, path: old.path, stamp: r.stamp}
 		if err == nil && d.Database != old.Database {
-			alone := slices.Clone(p.databases)
-			alone[i] = d
-			if err = shrinks(old.Database, d.Database); err == nil {
-				err = p.loses(old, d, knowledge(alone))
-			}
-			if err != nil {
+			if err = shrinks(old.Database, d.Database); err != nil {
 				a.failures.add(old.path)
 			}
 		}
-		if err != nil {
+		switch {
+		case err != nil && old.unread && r.stamp == old.stamp && old.refused.Error() == err.Error():
+			continue // as before
+		case err != nil:
 			d = old.refuse(d.stamp, err, now)
 		}
 		next[i] = d
 	}
-	// Each can be replaced; can all of them?
-	have := knowledge(next)
-	for i, d := range next {
-		if d.Database == p.databases[i].Database {
-			continue
-		}
-		if err := p.loses(p.databases[i], d, have); err != nil {
+	if len(p.lost(knowledge(next))) == 0 {
+		return next
+	}
+	// Not all of them together. Which of them can be alone?
+	refuse := func(i int, have geo.Knowledge) {
+		old, d := p.databases[i], next[i]
+		if err := p.loses(old, d, have); err != nil && d.Database != old.Database {
 			a.failures.add(d.path)
-			next[i] = p.databases[i].refuse(d.stamp, err, now)
+			next[i] = old.refuse(d.stamp, err, now)
 		}
+	}
+	for i, d := range next {
+		alone := slices.Clone(p.databases)
+		alone[i] = d
+		refuse(i, knowledge(alone))
+	}
+	// And of those all that are left?
+	have := knowledge(next)
+	for i := range next {
+		refuse(i, have)
 	}
 	return next
 }
 
 // refuse is the database that serves on while its file, as it is now, cannot.
 func (d *database) refuse(now stamp, why error, at time.Time) *database {
-	return &database{Database: d.Database, path: d.path, stamp: now, refused: why, at: at, copied: d.copied}
+	return &database{Database: d.Database, path: d.path, stamp: now, refused: why, at: at, unread: isUnread(why), copied: d.copied}
 }
 
 // data is what serves; nil for a nil database.
@@ -272,6 +296,20 @@ func shrinks(old, replacement *geo.Database) error {
 
 // loses returns an error when sources in use that can be matched now cannot any more with what the databases know then.
 func (p *plan) loses(old, replacement *database, have geo.Knowledge) error {
+	lost := p.lost(have)
+	if len(lost) == 0 {
+		return nil
+	}
+	const most = 5
+	if more := len(lost) - most; more > 0 {
+		lost = append(lost[:most], fmt.Sprintf("%d more", more))
+	}
+	return fmt.Errorf("geo database %q: it is a %s now and was a %s, which is needed for %s",
+		replacement.path, replacement.Type, old.Type, strings.Join(lost, ", "))
+}
+
+// lost lists the sources in use that can be matched now and cannot with what databases know then.
+func (p *plan) lost(have geo.Knowledge) []string {
 	before := knowledge(p.databases)
 	var lost []string
 	for _, u := range p.uses {
@@ -282,15 +320,7 @@ func (p *plan) loses(old, replacement *database, have geo.Knowledge) error {
 	if p.places && before&located != 0 && have&located == 0 {
 		lost = append(lost, `balance = "nearest"`)
 	}
-	if len(lost) == 0 {
-		return nil
-	}
-	const most = 5
-	if more := len(lost) - most; more > 0 {
-		lost = append(lost[:most], fmt.Sprintf("%d more", more))
-	}
-	return fmt.Errorf("geo database %q: it is a %s now and was a %s, which is needed for %s",
-		replacement.path, replacement.Type, old.Type, strings.Join(lost, ", "))
+	return lost
 }
 
 // located is what says where a client is.

@@ -288,6 +288,15 @@ func TestTwoDatabases(t *testing.T) {
 	eventually(t, toOthers, func() string { return answer(n, dns.TypeA, elsewhere) })
 	eventually(t, "serves serves", func() string { return n.Status().Databases[0].State + " " + n.Status().Databases[1].State })
 	equal(t, "generations", n.Status().Config.Generation-generation, 1)
+
+	// Neither can become what the other one was alone; together they can.
+	s.put("city.mmdb", asn(4134))
+	s.put("asn.mmdb", worldIn(t, "US"))
+	eventually(t, "GeoLite2-ASN serves, GeoLite2-City serves", func() string {
+		d := n.Status().Databases
+		return d[0].Type + " " + d[0].State + ", " + d[1].Type + " " + d[1].State
+	})
+	equal(t, "by its number", answer(n, dns.TypeA, elsewhere), toJapan)
 }
 
 // TestTwoDatabasesOfAnotherKind: each could be another kind, because the other one knows the countries; both cannot.
@@ -445,6 +454,10 @@ func TestOldDatabase(t *testing.T) {
 	// It becomes too old while it serves.
 	s.put("city.mmdb", mmdb(t, "GeoLite2-City", time.Now().Add(-60*24*time.Hour+3*time.Second), "0.0.0.0/0 JP"))
 	eventually(t, "1", func() string { return fmt.Sprint(len(s.log.lines("geo database is old"))) })
+	// It was when it came.
+	s.put("city.mmdb", mmdb(t, "GeoLite2-City", time.Now().Add(-70*24*time.Hour), "0.0.0.0/0 JP"))
+	eventually(t, "1", func() string { return fmt.Sprint(len(s.log.lines("70 days ago"))) })
+	equal(t, "log lines", len(s.log.lines("geo database is old")), 2)
 }
 
 // TestUnwritableCopies serves on without a place for the copies, and says so.

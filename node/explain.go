@@ -10,6 +10,7 @@ import (
 
 	"gtmd/admin"
 	"gtmd/config"
+	"gtmd/geo"
 	"gtmd/healthcheck"
 	"gtmd/policy"
 	"gtmd/server/view"
@@ -59,8 +60,11 @@ func (w *world) explain(q admin.Question, health *healthcheck.Status) (admin.Exp
 		e.Databases = w.facts(found.Client)
 		e.Lines = w.lines(found, question.Type)
 	}
-	if found.Block != nil {
+	switch {
+	case found.Block != nil:
 		w.explainDecision(&e, found, health)
+	case found.Policy >= 0:
+		e.Policy = found.Instance.Policies[found.Policy].Name
 	}
 	return e, nil
 }
@@ -130,7 +134,7 @@ func (w *world) lines(found *view.Explanation, qtype uint16) []admin.LineMatch {
 	if qtype == dns.TypeAAAA {
 		family = policy.IPv6
 	}
-	sources := w.sources[slices.Index(w.instances, found.Instance)]
+	table := w.sourcesFor(slices.Index(w.instances, found.Instance), family)
 	var all []admin.LineMatch
 	chosen := false
 	for _, m := range found.Matches {
@@ -138,12 +142,9 @@ func (w *world) lines(found *view.Explanation, qtype uint16) []admin.LineMatch {
 		if m.Database != nil {
 			line.Database, line.Built = m.Database.Path, moment(m.Database.Built)
 		}
-		for i, access := range found.Instance.Policies {
-			if access.Decided[family] != nil && slices.Contains(sources[i], m.Selector) {
-				line.Policy, line.Chosen = access.Name, i == found.Policy && !chosen
-				chosen = chosen || line.Chosen
-				break
-			}
+		if i := slices.IndexFunc(table, func(of []geo.Selector) bool { return slices.Contains(of, m.Selector) }); i >= 0 {
+			line.Policy, line.Chosen = found.Instance.Policies[i].Name, i == found.Policy && !chosen
+			chosen = chosen || line.Chosen
 		}
 		all = append(all, line)
 	}

@@ -20,7 +20,7 @@ import (
 type use struct {
 	text     string
 	selector geo.Selector
-	key      string // path of the key in the configuration
+	at       config.Problem // without a message
 }
 
 // compileSources parses the request sources of all policies and of the latency table.
@@ -35,7 +35,8 @@ func (p *plan) compileSources() error {
 					return fmt.Errorf("instance %q, policy %q: %w", o.Name, access.Name, err)
 				}
 				sources[j] = append(sources[j], selector)
-				p.uses = append(p.uses, use{text, selector, fmt.Sprintf("instance[%d].policy[%d].sources[%d]", i, j, k)})
+				key := fmt.Sprintf("instance[%d].policy[%d].sources[%d]", i, j, k)
+				p.uses = append(p.uses, use{text, selector, p.config.Problem(key, "")})
 			}
 			for _, set := range append([]policy.SetOptions{access.Primary}, access.Backup...) {
 				p.places = p.places || set.Balance == policy.BalanceNearest
@@ -49,19 +50,9 @@ func (p *plan) compileSources() error {
 			return fmt.Errorf("latency from %q to pool %q: %w", l.From, l.Pool, err)
 		}
 		p.latency = append(p.latency, view.Latency{From: selector, Pool: l.Pool, MS: uint32(math.Round(l.MS))})
-		p.uses = append(p.uses, use{l.From, selector, latencyKey(file.Latency, l.From)})
+		p.uses = append(p.uses, use{l.From, selector, l.At})
 	}
 	return nil
-}
-
-// latencyKey is the path of the first entry of the latency table that names a source, else of the first of its files.
-func latencyKey(entries []policy.LatencyOptions, from string) string {
-	i := slices.IndexFunc(entries, func(o policy.LatencyOptions) bool { return o.File == "" && o.From == from })
-	if i >= 0 {
-		return fmt.Sprintf("latency[%d].from", i)
-	}
-	i = slices.IndexFunc(entries, func(o policy.LatencyOptions) bool { return o.File != "" })
-	return fmt.Sprintf("latency[%d].file", max(i, 0))
 }
 
 // latencyOf are the entries of the latency table for the pools of an instance; nil when it goes by geography.
@@ -87,27 +78,31 @@ func (p *plan) latencyOf(instance int) []view.Latency {
 	return all
 }
 
-// eachUse calls report once for each place that names a source which is to be reported.
-func (p *plan) eachUse(isReported func(geo.Selector) bool, report func(use)) {
-	type place struct{ key, text string }
-	seen := map[place]bool{}
-	for _, u := range p.uses {
-		if at := (place{u.key, u.text}); !seen[at] && isReported(u.selector) {
-			seen[at] = true
-			report(u)
+// tellUses returns a problem for each place that names a source which is to be told of. Of a source in several rows of the
+// latency table the first is told.
+func (p *plan) tellUses(isTold func(geo.Selector) bool, message func(use) string) config.Problems {
+	var problems config.Problems
+	inTable := map[string]bool{}
+	for i, u := range p.uses {
+		isRow := i >= len(p.uses)-len(p.latency)
+		if !isTold(u.selector) || isRow && inTable[u.text] {
+			continue
 		}
+		if isRow {
+			inTable[u.text] = true
+		}
+		u.at.Message = message(u)
+		problems = append(problems, u.at)
 	}
+	return problems
 }
 
 // unmatchable lists the sources that none of the databases can match.
 func (p *plan) unmatchable(databases []*database) config.Problems {
-	var problems config.Problems
 	have := knowledge(databases)
-	p.eachUse(func(s geo.Selector) bool { return s.Missing(have) != "" }, func(u use) {
-		problems = append(problems, p.config.Problem(u.key,
-			fmt.Sprintf("source %q needs %s: %s", u.text, u.selector.Missing(have), wanted(databases))))
+	return p.tellUses(func(s geo.Selector) bool { return s.Missing(have) != "" }, func(u use) string {
+		return fmt.Sprintf("source %q needs %s: %s", u.text, u.selector.Missing(have), wanted(databases))
 	})
-	return problems
 }
 
 // wanted says what to do about a database that is missing.
@@ -182,11 +177,9 @@ func (p *plan) unmatched() config.Problems {
 			found[s] = true
 		}
 	}
-	var warnings config.Problems
-	p.eachUse(func(s geo.Selector) bool { return !found[s] }, func(u use) {
-		warnings = append(warnings, p.config.Problem(u.key, fmt.Sprintf("source %q matches no network%s", u.text, p.inLoaded())))
+	return p.tellUses(func(s geo.Selector) bool { return !found[s] }, func(u use) string {
+		return fmt.Sprintf("source %q matches no network%s", u.text, p.inLoaded())
 	})
-	return warnings
 }
 
 func (p *plan) inLoaded() string {

@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/miekg/dns"
 
+	"gtmd/admin"
 	"gtmd/config"
 	"gtmd/node"
 )
@@ -82,6 +84,32 @@ func TestSourcesWithoutDatabase(t *testing.T) {
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s %v (-want +got):\n%s", row.databases, row.sources, diff)
 		}
+	}
+}
+
+// TestLatencySourcesWithoutDatabase tells the row of the file that has the source, not the key that names a file.
+func TestLatencySourcesWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	s.overwrite("one.csv", []byte("from,pool,ms\nglobal,test1,3\n"))
+	s.overwrite("two.csv", []byte("from,pool,ms\nglobal,test2,3\ncountry:JP,test1,5\ncountry:JP,test2,6\n"))
+	s.write(plainHeader, static, `
+[[latency]]
+file = "one.csv"
+[[latency]]
+file = "two.csv"
+[[instance]]
+name = "cdn-origin"
+access_domain = "origin.gtm.test"
+access_policy_type = "latency"
+[[instance.policy]]
+name = "Global"
+primary = { pools = ["test1", "test2"] }
+`)
+	_, err := node.Check(s.options().Load)
+	if want := s.path("two.csv") + `:3:1: source "country:JP" needs a database with countries (City or Country): ` +
+		"add its file to databases in [geo], which has none"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want\n%s", err, want)
 	}
 }
 
@@ -209,4 +237,21 @@ primary = { pools = ["test1", "six"] }
 	if diff := cmp.Diff(want, coverage, cmpopts.EquateApprox(0, 1e-12)); diff != "" {
 		t.Errorf("coverage (-want +got):\n%s", diff)
 	}
+}
+
+// TestExplainWithoutPools asks for AAAA where a policy of an instance with domain pools has none: its clients are still its own.
+func TestExplainWithoutPools(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	s.put("city.mmdb", worldIn(t, "US"))
+	domain := "[[pool]]\nname = \"cname\"\ntype = \"domain\"\naddresses = [\"origin.example.net\"]\n"
+	n := s.start(plainHeader, static, domain, strings.Replace(geography, `["test1"]`, `["cname"]`, 1))
+	e, err := n.Explain(admin.Question{Name: name, Client: inJapan, Type: "AAAA"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "answer", answer(n, dns.TypeAAAA, inJapan), "NODATA")
+	equal(t, "policy", e.Policy+e.InForce, "Japan")
+	equal(t, "line", fmt.Sprint(e.Lines[0].Source, " ", e.Lines[0].Policy, " ", e.Lines[0].Chosen), "country:JP Japan true")
+	equal(t, "next", fmt.Sprint(e.Lines[1].Source, " ", e.Lines[1].Policy, " ", e.Lines[1].Chosen), "global Global false")
 }

@@ -114,5 +114,7 @@ func (n *Node) remeasure() {
 	}
 	if err := n.swap(w, next, now); err != nil {
 		n.log.Error("publish the answers", "error", err)
+		return
 	}
+	n.touch()
 }

@@ -123,7 +123,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	undo = append(undo, n.engine.Close)
 	n.engine.Set(p.targets)
-	w, err := first(p, n.engine.Status(), saved.memory(), nil, 1, n.stats.Counter, time.Now())
+	w, err := first(p, n.engine.Status(), saved.memory(), saved.RTTs, 1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		if err := n.firstRound(ctx, p.config.File.State.StartupWait); err != nil {
 			return nil, err
 		}
-		if w, err = first(p, n.engine.Status(), saved.memory(), nil, 2, n.stats.Counter, time.Now()); err != nil {
+		if w, err = first(p, n.engine.Status(), saved.memory(), saved.RTTs, 2, n.stats.Counter, time.Now()); err != nil {
 			return nil, err
 		}
 		n.world.Store(w)

@@ -97,14 +97,23 @@ func (n *Node) load(databases []*database) (*plan, error) {
 	return n.compile(c, files, databases)
 }
 
-// read reads the configuration, and notes what its files look like.
+// read reads the configuration, and notes what its files look like: nothing of files that may have changed since they were
+// read, so that the watcher loads them once more.
 func (n *Node) read() (*config.Config, string, error) {
+	begin := time.Now()
 	c, err := n.options.Load()
 	if err != nil {
 		return nil, "", err
 	}
-	return c, fingerprint(c), nil
+	files, changed := fingerprint(c)
+	if !changed.Before(begin.Add(-clockStep)) {
+		files = ""
+	}
+	return c, files, nil
 }
+
+// clockStep is more than the time that the clock of a file system stands still.
+const clockStep = 20 * time.Millisecond
 
 func (n *Node) compile(c *config.Config, files string, databases []*database) (*plan, error) {
 	p, err := compile(c, n.prober, n.atlas, databases)

@@ -309,6 +309,30 @@ func TestWatch(t *testing.T) {
 	equal(t, "noticed", len(s.log.lines("a configuration file has changed")), 3)
 }
 
+// TestWatchWhileLoading saves the file between the moment when it is read and that when it is served.
+func TestWatchWhileLoading(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	watching := "watch = true\n" + plainHeader
+	s.write(watching, static, instance)
+	options := s.options()
+	load, isFirst := options.Load, true
+	options.Load = func() (*config.Config, error) {
+		c, err := load()
+		if isFirst {
+			isFirst = false
+			s.write(watching, strings.ReplaceAll(static, "192.0.2.1", "192.0.2.7"), instance)
+		}
+		return c, err
+	}
+	n, err := node.Start(context.Background(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	eventually(t, "192.0.2.7", func() string { return answer(n, dns.TypeA, "") })
+}
+
 // TestWatchIncludes adds a file that an include pattern matches.
 func TestWatchIncludes(t *testing.T) {
 	t.Parallel()

@@ -39,19 +39,27 @@ func (n *Node) runDatabaseWatcher(ctx context.Context) {
 type changes struct {
 	seen   map[string]stamp // as they were at the last look
 	waited int              // looks for which some were ready and others were not
+	looks  int
 }
+
+// unreadLooks is how many looks a file that could not be read waits for the next attempt.
+const unreadLooks = 40
 
 // maxWaited is how many looks a file that is ready waits for others, so that those that are replaced together are taken up
 // together.
 const maxWaited = 4
 
-// look looks at the files and returns the paths of those to read now: they have changed and were the same at the last look.
+// look looks at the files and returns the paths of those to read now: they have changed and were the same at the last look,
+// or could not be read.
 func (c *changes) look(databases []*database) map[string]bool {
 	due, isChanging := map[string]bool{}, false
+	c.looks++
 	for _, d := range databases {
 		present := stampOf(d.path)
 		before, isSeen := c.seen[d.path]
 		switch {
+		case present == d.stamp && d.unread && c.looks%unreadLooks == 0:
+			due[d.path] = true
 		case present == d.stamp:
 			delete(c.seen, d.path)
 			continue
@@ -72,11 +80,17 @@ func (c *changes) look(databases []*database) map[string]bool {
 
 // tellAge logs which databases have become too old between two times.
 func (n *Node) tellAge(w *world, before, now time.Time) {
-	limit := w.config.File.Geo.MaxAge
 	for _, d := range w.databases {
-		if limit > 0 && now.Sub(d.Built) >= limit && before.Sub(d.Built) < limit {
-			n.log.Warn("geo database is old", "warning", d.ageWarning(now, limit))
+		if before.Sub(d.Built) < w.config.File.Geo.MaxAge {
+			n.tellOld(w, d, now)
 		}
+	}
+}
+
+// tellOld logs that a database is too old, when it is.
+func (n *Node) tellOld(w *world, d *database, now time.Time) {
+	if limit := w.config.File.Geo.MaxAge; limit > 0 && now.Sub(d.Built) >= limit {
+		n.log.Warn("geo database is old", "warning", d.ageWarning(now, limit))
 	}
 }
 
@@ -111,7 +125,7 @@ func (n *Node) refreshDatabases(ctx context.Context, due map[string]bool) {
 		return
 	}
 	n.atlas.settle(&p)
-	n.tellDatabases(w.databases, p.databases, p.buildDuration)
+	n.tellDatabases(w, p.databases, p.buildDuration)
 }
 
 // refuseAll is what is left of next when it cannot be compiled: every database that was new is refused.
@@ -164,9 +178,9 @@ func (w *world) relocated(before *world, p *plan, built *view.View, counter func
 }
 
 // tellDatabases logs what became of each file that has changed.
-func (n *Node) tellDatabases(before, after []*database, took time.Duration) {
+func (n *Node) tellDatabases(before *world, after []*database, took time.Duration) {
 	for i, d := range after {
-		old := before[i]
+		old := before.databases[i]
 		switch {
 		case d == old:
 		case d.refused != nil:
@@ -174,6 +188,7 @@ func (n *Node) tellDatabases(before, after []*database, took time.Duration) {
 		case d.Database != old.Database:
 			n.log.Info("geo database replaced", "path", d.path, "type", d.Type, "built", day(d.Built), "before", old.serving(),
 				"networks", d.Networks4+d.Networks6, "geo_build", took.Round(time.Millisecond))
+			n.tellOld(before, d, time.Now())
 		case old.refused != nil:
 			n.log.Info("geo database is good again", "path", d.path, "type", d.Type, "built", day(d.Built))
 		}

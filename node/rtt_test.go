@@ -44,6 +44,9 @@ primary = { pools = ["test1", "test2"] }
 `
 	n := s.start(header, pools, near)
 	equal(t, "at first", answer(n, dns.TypeA, ""), s.origins[1].String())
+	n.Close()
+	n = s.start(header, pools, near)
+	equal(t, "after a restart", answer(n, dns.TypeA, ""), s.origins[1].String())
 	delays[0].Store(0)
 	delays[1].Store(int64(80 * time.Millisecond))
 	eventually(t, s.origins[0].String(), func() string { return answer(n, dns.TypeA, "") })

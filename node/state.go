@@ -24,8 +24,8 @@ const stateFile = "state.json"
 // stateVersion is that of the format below; another one is set aside like a corrupt file.
 const stateVersion = 1
 
-// state is what outlives a restart: the verdicts with their streaks and since-times, the sets in force, and the last
-// switches. It is JSON that people can read, with a checksum over the body.
+// state is what outlives a restart: the verdicts with their streaks and since-times, the sets in force, the round-trip times
+// that hold, and the last switches. It is JSON that people can read, with a checksum over the body.
 type state struct {
 	Version  int             `json:"version"`
 	Checksum string          `json:"checksum"`
@@ -36,6 +36,7 @@ type stateBody struct {
 	Saved    time.Time                    `json:"saved"`
 	Targets  map[string]healthcheck.Saved `json:"targets"`
 	Policies []savedPolicy                `json:"policies"`
+	RTTs     rtts                         `json:"rtts,omitempty"`
 	Switches []admin.Switch               `json:"switches"`
 }
 
@@ -63,7 +64,7 @@ func (b *stateBody) memory() map[policyKey]policy.Memory {
 
 // body is the state to save of a world.
 func (w *world) body(targets map[string]healthcheck.Saved, switches []admin.Switch, now time.Time) stateBody {
-	b := stateBody{Saved: now.Round(0), Targets: targets, Switches: switches}
+	b := stateBody{Saved: now.Round(0), Targets: targets, RTTs: w.rtts, Switches: switches}
 	for _, s := range w.slots {
 		k := w.key(s)
 		b.Policies = append(b.Policies, savedPolicy{k.instance, k.policy, k.family.String(), w.memory[k]})

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ func (n *Node) runWatcher(ctx context.Context) {
 		if !w.config.File.Watch {
 			continue
 		}
-		present := fingerprint(w.config)
+		present, _ := fingerprint(w.config)
 		if present == seen && present != w.files && present != tried {
 			tried = present
 			n.log.Info("a configuration file has changed")
@@ -41,8 +40,9 @@ func (n *Node) runWatcher(ctx context.Context) {
 	}
 }
 
-// fingerprint changes when a file of the configuration does, and when an include pattern matches another one.
-func fingerprint(c *config.Config) string {
+// fingerprint changes when a file of the configuration does, and when an include pattern matches another one. It returns
+// also when the latest change was.
+func fingerprint(c *config.Config) (files string, latest time.Time) {
 	names := slices.Clone(c.Files)
 	for _, pattern := range c.File.Include {
 		if !filepath.IsAbs(pattern) {
@@ -54,9 +54,14 @@ func fingerprint(c *config.Config) string {
 	}
 	var b strings.Builder
 	for _, name := range names {
-		if info, err := os.Stat(name); err == nil {
-			fmt.Fprintf(&b, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+		at := stampOf(name)
+		if at == (stamp{}) {
+			continue
+		}
+		fmt.Fprintf(&b, "%s %v\n", name, at)
+		if changed := time.Unix(at.changed.Unix()); changed.After(latest) {
+			latest = changed
 		}
 	}
-	return b.String()
+	return b.String(), latest
 }

@@ -88,7 +88,10 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 	if e.Instance != "" && e.Policy == "" {
 		fmt.Fprintf(w, "policy\tnone matches this client\n")
 	}
-	if e.Policy != "" {
+	if e.Policy != "" && e.InForce == "" {
+		fmt.Fprintf(w, "policy\t%s, which has no pools for %s\n", e.Policy, e.Type)
+	}
+	if e.InForce != "" {
 		fmt.Fprintf(w, "policy\t%s", e.Policy)
 		if e.FellThrough != "" {
 			fmt.Fprintf(w, ", every set of it is down, so it falls through to %s", e.FellThrough)
