@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"gtmd/geo"
 	"gtmd/policy"
 )
 
@@ -153,13 +154,8 @@ func (k *checker) checkUnused() {
 			k.warnf(element("health_check", i), "health check %s is not used by any pool", quote(check.Name))
 		}
 	}
-	wider := widerLines()
 	for i, line := range file.Geo.Lines {
-		isUsed := false
-		for name := line.Name; name != "" && !isUsed; name = wider[name] {
-			isUsed = sources[name]
-		}
-		if !isUsed {
+		if !sources[line.Name] && !sources[geo.WiderLine(line.Name)] {
 			k.warnf(element("geo.line", i), "line %s is not a source of any policy", quote(line.Name))
 		}
 	}

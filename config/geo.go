@@ -104,23 +104,3 @@ func (k *checker) source(text string) (selector geo.Selector, complaint string, 
 	}
 	return geo.Selector{}, parsed.err.Error(), false
 }
-
-// widerLines has for each line of the catalogue that is a list of prefixes the wider one that it is a part of: "search" for
-// a search engine.
-func widerLines() map[string]string {
-	wider, root := map[string]string{}, map[string]bool{}
-	catalogue := geo.Catalogue()
-	for _, line := range catalogue {
-		root[line.Code] = line.Parent == ""
-	}
-	for _, line := range catalogue {
-		if root[line.Parent] { // Everybody's line holds whatever lines there are.
-			continue
-		}
-		wider[line.Code] = line.Parent
-		for _, alias := range line.Aliases {
-			wider[alias] = line.Parent
-		}
-	}
-	return wider
-}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,6 +101,9 @@ prefixes = ["198.51.100.0/24"]
 			`gtmd.toml:29:1: line "aliyun_r_cn-beijing" is not a source of any policy`}},
 		{"a cloud region is used as its provider", uses("aliyun"), []string{
 			`gtmd.toml:26:1: line "google" is not a source of any policy`}},
+		{"a cloud region that the catalogue does not have is used as its provider",
+			strings.ReplaceAll(uses("aliyun"), "cn-beijing", "cn-nowhere"), []string{
+				`gtmd.toml:26:1: line "google" is not a source of any policy`}},
 		{"global uses no line", uses("google"), []string{
 			`gtmd.toml:29:1: line "aliyun_r_cn-beijing" is not a source of any policy`}},
 	}

@@ -80,7 +80,9 @@ func (c *compiler) locationOf(f *Facts) Facts {
 }
 
 // networkOf is what of a record says who connects its clients.
-func networkOf(f *Facts) Facts { return Facts{ASN: f.ASN, ISP: f.ISP, Organization: f.Organization} }
+func networkOf(f *Facts) Facts {
+	return Facts{ASN: f.ASN, ISP: f.ISP, Organization: f.Organization, OrganizationOfAS: f.OrganizationOfAS}
+}
 
 // A factTable numbers facts: 0 is nothing known.
 type factTable struct {
@@ -97,6 +99,7 @@ type factKey struct {
 	hasPlace                         bool
 	asn                              uint32
 	isp, organization                string
+	organizationOfAS                 bool
 }
 
 func newFactTable(reduce func(*Facts) Facts) *factTable {
@@ -109,7 +112,7 @@ func (t *factTable) number(f *Facts) uint32 {
 	reduced := t.reduce(f)
 	k := factKey{
 		continent: reduced.Continent, country: reduced.Country, subdivisions: strings.Join(reduced.Subdivisions, " "), city: reduced.City,
-		asn: reduced.ASN, isp: reduced.ISP, organization: reduced.Organization,
+		asn: reduced.ASN, isp: reduced.ISP, organization: reduced.Organization, organizationOfAS: reduced.OrganizationOfAS,
 	}
 	if reduced.Place != nil {
 		k.place, k.hasPlace = *reduced.Place, true

@@ -18,6 +18,8 @@ type Facts struct {
 	ASN   uint32 // RFC 6793
 	// ISP and Organization are the names in an ISP database.
 	ISP, Organization string
+	// OrganizationOfAS is set when Organization is the name of the autonomous system, for want of one of the clients' own.
+	OrganizationOfAS bool
 }
 
 // City is a city as a database names it.
@@ -81,8 +83,10 @@ func (f *Facts) String() string {
 
 // join is what several databases know together. Each field is taken from the first that knows it, but what is finer than
 // a country (subdivision, city, place) only from one that does not name another country, so that a client is never in
-// one country and in a province of another. The continent goes with the country in the same way. A place that no
-// database knows is that of the first subdivision that has one, else that of the country (see Locate).
+// one country and in a province of another. The continent is that which goes with the country: from a database that names
+// this country, else of the table of countries, and only for a country that is not in it, or for none, from one that names no
+// country. The name of an autonomous system is an organization only where no database knows a provider or an organization. A
+// place that no database knows is that of the first subdivision that has one, else that of the country (see Locate).
 func join(known []*Facts) Facts {
 	var all Facts
 	for _, f := range known {
@@ -97,13 +101,13 @@ func join(known []*Facts) Facts {
 		if all.ISP == "" {
 			all.ISP = f.ISP
 		}
-		if all.Organization == "" {
-			all.Organization = f.Organization
+		if all.Organization == "" || all.OrganizationOfAS && f.Organization != "" && !f.OrganizationOfAS {
+			all.Organization, all.OrganizationOfAS = f.Organization, f.OrganizationOfAS
 		}
 		if f.Country != "" && f.Country != all.Country {
 			continue
 		}
-		if all.Continent == "" {
+		if all.Continent == "" && f.Country == all.Country {
 			all.Continent = f.Continent
 		}
 		if all.Subdivisions == nil {
@@ -116,8 +120,16 @@ func join(known []*Facts) Facts {
 			all.Place = f.Place
 		}
 	}
+	if all.OrganizationOfAS && all.ISP != "" {
+		all.Organization, all.OrganizationOfAS = "", false
+	}
 	if all.Continent == "" {
 		all.Continent = continentOf(all.Country)
+	}
+	for _, f := range known {
+		if all.Continent == "" && f.Country == "" {
+			all.Continent = f.Continent
+		}
 	}
 	if all.Place == nil {
 		for _, place := range append(slices.Clone(all.Subdivisions), all.Country) {

@@ -46,6 +46,25 @@ func TestJoin(t *testing.T) {
 			{Country: "HK"}, {Country: "CN", Subdivisions: []string{"CN-HK"}, Continent: "AS"}, {Country: "HK", City: City{2, "Kowloon"}},
 		}, Facts{Continent: "AS", Country: "HK", City: City{2, "Kowloon"}, Place: at("HK")}},
 		{"the continent of the country, when none says it", []Facts{{Country: "BR"}}, Facts{Continent: "SA", Country: "BR", Place: at("BR")}},
+		{"the continent is that of the country, not that of one who knows no country", []Facts{
+			{Continent: "AS"}, {Continent: "NA", Country: "US"},
+		}, Facts{Continent: "NA", Country: "US", Place: at("US")}},
+		{"the other way round, when none says it", []Facts{
+			{Country: "BR"}, {Continent: "EU"},
+		}, Facts{Continent: "SA", Country: "BR", Place: at("BR")}},
+		{"as the database with the country has it", []Facts{
+			{Continent: "AS"}, {Country: "CY"}, {Continent: "AS", Country: "CY"},
+		}, Facts{Continent: "AS", Country: "CY", Place: at("CY")}},
+		{"of a country that there is not", []Facts{{Country: "QQ"}, {Continent: "OC"}}, Facts{Continent: "OC", Country: "QQ"}},
+		{"an organization before the name of the autonomous system", []Facts{
+			{ASN: 64500, Organization: "BACKBONE", OrganizationOfAS: true}, {Organization: "A university"}, {Organization: "Another"},
+		}, Facts{ASN: 64500, Organization: "A university"}},
+		{"a provider before it", []Facts{
+			{ASN: 64500, Organization: "BACKBONE", OrganizationOfAS: true}, {ISP: "CERNET"},
+		}, Facts{ASN: 64500, ISP: "CERNET"}},
+		{"it alone", []Facts{
+			{ASN: 64500}, {Organization: "BACKBONE", OrganizationOfAS: true}, {Organization: "OTHER", OrganizationOfAS: true},
+		}, Facts{ASN: 64500, Organization: "BACKBONE", OrganizationOfAS: true}},
 		{"the continent alone", []Facts{{Continent: "OC"}}, Facts{Continent: "OC"}},
 		{"a country that there is not", []Facts{{Country: "QQ"}}, Facts{Country: "QQ"}},
 		{"the place of a province of China", []Facts{{Country: "CN", Subdivisions: []string{"CN-SN"}}}, Facts{

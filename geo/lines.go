@@ -92,6 +92,15 @@ func LineNameProblem(name string) string {
 	return "it is a line that gtmd takes from databases (see gtmd lines): choose another name"
 }
 
+// WiderLine is the line of the catalogue that the prefixes of a [[geo.line]] belong to as well: "search" for those of a search
+// engine, "aliyun" for those of one of its regions, also of one that the catalogue does not have. Empty: there is none.
+func WiderLine(name string) string {
+	if wider := lineSelector(name).parent(); wider != Global {
+		return wider.String()
+	}
+	return ""
+}
+
 // catalogueEntry is a line of the catalogue and what it stands for.
 type catalogueEntry struct {
 	line     Line

@@ -32,7 +32,7 @@ type ISPOptions struct {
 	Name string `toml:"name" required:"true"`
 	// The numbers of its autonomous systems.
 	ASNs []int `toml:"asns" range:"1..4294967295"`
-	// Its names in the "isp" or "organization" field of an ISP database, compared without regard to case.
+	// Its names in the "isp" or "organization" field of an ISP database, or of its autonomous systems where there is neither, compared without regard to case.
 	Names []string `toml:"names"`
 	// Replace what gtmd knows of the provider; otherwise this is added to it.
 	Replace bool `toml:"replace" default:"false"`

@@ -409,7 +409,7 @@ func (r *raw) facts(lists *subdivisionLists) *Facts {
 		f.City.GeoNameID = r.geoNameID
 	}
 	if r.isp == "" && r.organization == "" {
-		f.Organization = r.asName
+		f.Organization, f.OrganizationOfAS = r.asName, r.asName != ""
 	}
 	subdivisions := r.nested
 	if subdivisions == (subdivisionPair{}) {

@@ -52,7 +52,7 @@ var schemaCases = []schemaCase{
 	{"GeoLite2-ASN", map[string]mmap{
 		"1.0.0.0/24": {"autonomous_system_number": mnum(4134), "autonomous_system_organization": mtext("Chinanet")},
 		"1.0.1.0/24": {"autonomous_system_number": mnum(0)},
-	}, KnowsASN | KnowsISP, map[string]Facts{"1.0.0.0": {ASN: 4134, Organization: "Chinanet"}, "1.0.1.0": {}}},
+	}, KnowsASN | KnowsISP, map[string]Facts{"1.0.0.0": {ASN: 4134, Organization: "Chinanet", OrganizationOfAS: true}, "1.0.1.0": {}}},
 	{"GeoIP2-ISP", map[string]mmap{
 		"1.0.0.0/24": {"autonomous_system_number": mnum(4134), "autonomous_system_organization": mtext("Chinanet"),
 			"isp": mtext("China Telecom"), "organization": mtext("China Telecom Guangdong")},
@@ -67,7 +67,7 @@ var schemaCases = []schemaCase{
 	{"GeoLite2-City", map[string]mmap{
 		"1.0.0.0/24": {"country": mmap{"iso_code": mtext("CN")}, "autonomous_system_number": mnum(4134),
 			"autonomous_system_organization": mtext("Chinanet")},
-	}, KnowsCountry | KnowsASN | KnowsISP, map[string]Facts{"1.0.0.0": {Country: "CN", ASN: 4134, Organization: "Chinanet"}}},
+	}, KnowsCountry | KnowsASN | KnowsISP, map[string]Facts{"1.0.0.0": {Country: "CN", ASN: 4134, Organization: "Chinanet", OrganizationOfAS: true}}},
 	// DB-IP has names of subdivisions but no codes.
 	{"DBIP-City-Lite", map[string]mmap{
 		"1.0.0.0/24": {"continent": mmap{"code": mtext("AS")}, "country": mmap{"iso_code": mtext("CN")},
@@ -84,7 +84,7 @@ var schemaCases = []schemaCase{
 			"continent": mtext("Oceania"), "continent_code": mtext("OC"), "country": mtext("Australia"), "country_code": mtext("AU")},
 		"1.0.1.0/24": {"asn": mtext(""), "country": mtext("CN"), "continent": mtext("AS")}, // the older Country ASN
 	}, KnowsContinent | KnowsCountry | KnowsASN | KnowsISP, map[string]Facts{
-		"1.0.0.0": {Continent: "OC", Country: "AU", ASN: 13335, Organization: "Cloudflare, Inc."},
+		"1.0.0.0": {Continent: "OC", Country: "AU", ASN: 13335, Organization: "Cloudflare, Inc.", OrganizationOfAS: true},
 		"1.0.1.0": {Continent: "AS", Country: "CN"},
 	}},
 	{"ipinfo standard_location.mmdb", map[string]mmap{
@@ -105,7 +105,7 @@ var schemaCases = []schemaCase{
 		"1.0.1.0/24": {"autonomous_system_number": mtext("4134"), "autonomous_system_organization": mtext("CHINANET-BACKBONE")},
 	}, KnowsCountry | KnowsSubdivision | KnowsCity | KnowsPlace | KnowsASN | KnowsISP, map[string]Facts{
 		"1.0.0.0": {Country: "CN", Subdivisions: []string{"CN-GD"}, City: City{Name: "Guangzhou"}, Place: &Coordinates{23.125, 113.25}},
-		"1.0.1.0": {ASN: 4134, Organization: "CHINANET-BACKBONE"},
+		"1.0.1.0": {ASN: 4134, Organization: "CHINANET-BACKBONE", OrganizationOfAS: true},
 	}},
 	// IPtoASN by any of the usual writers.
 	{"iptoasn", map[string]mmap{
@@ -113,7 +113,7 @@ var schemaCases = []schemaCase{
 		"1.0.1.0/24": {"asn": mmdbtype.Uint64(1 << 32), "country_code": mtext("EU")},
 		"1.0.2.0/24": {"asn": mmdbtype.Int32(-5), "country_code": mtext("nz")},
 	}, KnowsCountry | KnowsASN | KnowsISP, map[string]Facts{
-		"1.0.0.0": {ASN: 4134, Organization: "CHINANET-BACKBONE"},
+		"1.0.0.0": {ASN: 4134, Organization: "CHINANET-BACKBONE", OrganizationOfAS: true},
 		"1.0.1.0": {},
 		"1.0.2.0": {Country: "NZ"},
 	}},

@@ -75,6 +75,8 @@ func TestNearest(t *testing.T) {
 		instance("backup.gtm.test.", access("Global", "global", four, set(policy.BalanceAll, "spare"))).
 		instance("mixed.gtm.test.", near("us", "de", "jp"), access("Office", "office", set(policy.BalanceWeight, "names"))).
 		instance("both.gtm.test.", access("Global", "global", set(policy.BalanceWeight, "off-names"), set(policy.BalanceNearest, "us", "jp", "de6"))).
+		instance("weightless.gtm.test.", access("Global", "global", set(policy.BalanceWeight, "off-names"), set(policy.BalanceNearest, "us", "de6*0", "jp6*0"))).
+		instance("table.gtm.test.", access("Global", "global", set(policy.BalanceWeight, "names")), access("Office", "office", set(policy.BalanceAll, "us"))).
 		instance("office.gtm.test.", near("us", "de", "jp"), access("Office", "office seoul-lab country:FR", set(policy.BalanceAll, "spare")))
 	const us, de, jp = "198.51.100.10", "198.51.100.20 198.51.100.21", "198.51.100.30"
 	tests := []struct {
@@ -124,6 +126,9 @@ func TestNearest(t *testing.T) {
 		{"Together: the domain set", "", "mixed", dns.TypeAAAA, "10.2.0.0/16", "cdn.example.net.", 8},
 		{"Together: in a set of both families each has its own", "", "both", dns.TypeA, "5.9.0.0/16", jp, 7},
 		{"Together: and one pool of a family is not told from others", "", "both", dns.TypeAAAA, "5.9.0.0/16", "2001:db8::20", 0},
+		{"Together: pools of the other family are no contenders, whatever their weight", "", "weightless", dns.TypeAAAA, "5.9.0.0/16", "2001:db8::30", 7},
+		{"Together: the policy of a line without pools of the family keeps its clients from a domain set", "", "table", dns.TypeAAAA, "10.2.0.0/16", "", 8},
+		{"Together: which others have", "", "table", dns.TypeAAAA, "5.9.0.0/16", "cdn.example.net.", 5},
 		{"a policy without nearest has one region: line and country are one", "", "office", dns.TypeA, "4.1.9.0/24", "198.51.100.9", 16},
 		{"and cuts into the regions of the other", "", "office", dns.TypeA, "4.9.0.0/16", jp, 13},
 		{"by country", "", "office", dns.TypeA, "6.9.0.0/16", "198.51.100.9", 8},
