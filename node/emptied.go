@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"gtmd/geo"
@@ -29,13 +30,97 @@ func (w *world) emptied(n *world) error {
 				}
 				answered := func(sources []geo.Selector) bool { return w.answered(old, w.policyFor(old, sources, f), f) }
 				if slices.ContainsFunc(n.clients(i, p, f), answered) {
-					return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so clients that get an answer now "+
-						"would get none; set when_all_down = \"empty\" if that is meant", in.Name, access.Name, f)
+					return emptiedError(in.Name, access.Name, f, "clients")
 				}
 			}
 		}
 	}
 	return nil
+}
+
+func emptiedError(instance, policy string, f policy.Family, clients string) error {
+	return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so %s that get an answer now "+
+		"would get none; set when_all_down = \"empty\" if that is meant", instance, policy, f, clients)
+}
+
+// silenced returns an error when the Map of n moves clients whom w answers to a policy that answers nothing though nobody
+// asked for that. It follows addresses, where emptied follows sources: those of two databases that say the same of different
+// networks are equal. Nothing is silenced that way by a change of health: a policy with an address that is not offline
+// answers. It takes as long as a plan of the Map when there is such a policy, else no time.
+func (w *world) silenced(n *world) error {
+	if w.geo == n.geo {
+		return nil
+	}
+	before := make(map[string]int, len(w.instances))
+	for i, in := range w.instances {
+		before[in.AccessDomain] = i
+	}
+	for i, in := range n.instances {
+		old, known := before[in.AccessDomain]
+		if !known {
+			continue
+		}
+		for _, f := range []policy.Family{policy.IPv4, policy.IPv6} {
+			silent := n.placed(i, f, func(p int) bool { return n.promises(i, p, f) && !n.answered(i, p, f) })
+			if len(silent) == 0 {
+				continue
+			}
+			answered := w.placed(old, f, func(p int) bool { return w.answered(old, p, f) })
+			if at, ok := firstShared(silent, answered); ok {
+				return emptiedError(in.Name, in.Policies[at.policy].Name, f, "clients in "+at.prefix.String())
+			}
+		}
+	}
+	return nil
+}
+
+// place is a prefix whose clients a policy answers.
+type place struct {
+	prefix netip.Prefix
+	policy int
+}
+
+// placed lists where the clients of some policies of an instance are, for questions of a family: IPv4 first, in address
+// order.
+func (w *world) placed(instance int, f policy.Family, isWanted func(p int) bool) []place {
+	wanted := make([]bool, len(w.instances[instance].Policies))
+	for p := range wanted {
+		wanted[p] = isWanted(p)
+	}
+	if !slices.Contains(wanted, true) {
+		return nil
+	}
+	labels := w.geo.Assign(w.sourcesFor(instance, f))
+	for class, p := range labels {
+		if p >= 0 && !wanted[p] {
+			labels[class] = -1
+		}
+	}
+	var all []place
+	for prefix, p := range w.geo.Plan(labels).All() {
+		if p >= 0 {
+			all = append(all, place{prefix, p})
+		}
+	}
+	return all
+}
+
+// firstShared is the first of a, narrowed to clients that are in b too. Both are in address order.
+func firstShared(a, b []place) (place, bool) {
+	for len(a) > 0 && len(b) > 0 {
+		x, y := a[0].prefix, b[0].prefix
+		switch {
+		case x.Overlaps(y) && x.Bits() < y.Bits():
+			return place{y, a[0].policy}, true
+		case x.Overlaps(y):
+			return a[0], true
+		case x.Addr().Less(y.Addr()):
+			a = a[1:]
+		default:
+			b = b[1:]
+		}
+	}
+	return place{}, false
 }
 
 // clients lists those that a policy answers by the sources that match them, the one that counts most first: each source of

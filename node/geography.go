@@ -113,7 +113,11 @@ func wanted(databases []*database) string {
 	}
 	var types []string
 	for _, d := range databases {
-		types = append(types, d.Type)
+		name := d.Type
+		if d.refused != nil {
+			name += fmt.Sprintf(" (in place of a file that is refused: %v)", d.refused)
+		}
+		types = append(types, name)
 	}
 	return add + "which has " + strings.Join(types, ", ")
 }
@@ -247,9 +251,28 @@ func days(d time.Duration) string {
 	}
 }
 
-// allWarnings are those of the configuration and of its databases at a time, in the order of the text.
-func (p *plan) allWarnings(now time.Time) config.Problems {
+// refusals are warnings of databases whose files are not what serves.
+func (p *plan) refusals() config.Problems {
+	var warnings config.Problems
+	for i, d := range p.databases {
+		if d.refused != nil {
+			warnings = append(warnings, p.config.Problem(fmt.Sprintf("geo.databases[%d]", i),
+				fmt.Sprintf("%v: refused, %s serves", d.refused, d.serving())))
+		}
+	}
+	return warnings
+}
+
+// oddities are what looks wrong in the configuration and in the databases that serve at a time, in the order of the text.
+func (p *plan) oddities(now time.Time) config.Problems {
 	all := slices.Concat(p.warnings, p.old(now))
+	sortProblems(all)
+	return all
+}
+
+// allWarnings are the oddities and the refusals at a time, in the order of the text.
+func (p *plan) allWarnings(now time.Time) config.Problems {
+	all := slices.Concat(p.refusals(), p.oddities(now))
 	sortProblems(all)
 	return all
 }

@@ -2,7 +2,8 @@ package node
 
 import (
 	"context"
-	"path/filepath"
+	"fmt"
+	"slices"
 	"time"
 
 	"gtmd/admin"
@@ -26,7 +27,7 @@ func (n *Node) Reload(ctx context.Context) error {
 	var built *view.View
 	p, err := n.load(n.world.Load().databases)
 	if err == nil {
-		built, err = n.rehearse(p)
+		p, built, err = n.rehearse(p)
 	}
 	if err != nil {
 		n.reloaded(err)
@@ -42,14 +43,48 @@ func (n *Node) Reload(ctx context.Context) error {
 }
 
 // rehearse finds what publish would refuse by what is known now, before anything is probed or opened. It returns the view of
-// the plan, for publish: laying the map out takes time that the controller does not have.
-func (n *Node) rehearse(p *plan) (*view.View, error) {
+// the plan, for publish: laying the map out takes time that the controller does not have. Where a plan would be refused for
+// a database that is new, the plan that is returned has the one that serves.
+func (n *Node) rehearse(p *plan) (*plan, *view.View, error) {
+	built, err := n.rehearseOnce(p)
+	if err == nil {
+		return p, built, nil
+	}
+	loaded := n.world.Load().databases
+	next, replaced := slices.Clone(p.databases), []int(nil)
+	for i, d := range p.databases {
+		if old := databaseOf(loaded, d.path); old != nil && old.Database != d.Database {
+			next[i] = old.refuse(d.stamp, fmt.Errorf("geo database %q: %w", d.path, err), time.Now())
+			replaced = append(replaced, i)
+		}
+	}
+	if len(replaced) == 0 || len(p.unmatchable(next)) > 0 {
+		return nil, nil, err
+	}
+	q := *p
+	q.databases = next
+	if q.compileMap(n.atlas) != nil {
+		return nil, nil, err
+	}
+	if built, e := n.rehearseOnce(&q); e == nil {
+		for _, i := range replaced {
+			n.atlas.fail(next[i].path, next[i].stamp)
+		}
+		return &q, built, nil
+	}
+	return nil, nil, err
+}
+
+func (n *Node) rehearseOnce(p *plan) (*view.View, error) {
 	w := n.world.Load()
 	next, err := first(p, n.engine.Status(), w.memory, w.rtts, w.view.Generation+1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return next.view, w.emptied(next)
+	if err := w.emptied(next); err != nil {
+		return nil, err
+	}
+	return next.view, w.silenced(next)
 }
 
 // follow makes the world of a new plan that comes after w. Built is a view of the plan, by older decisions.
@@ -83,8 +118,8 @@ func (n *Node) loadFirst() (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.atlas.copies = filepath.Join(c.File.State.Dir, copiesDir)
-	defer func() { n.atlas.copies = "" }()
+	n.atlas.copies = true
+	defer func() { n.atlas.copies = false }()
 	return n.compile(c, files, nil)
 }
 
@@ -153,7 +188,7 @@ func (n *Node) reloaded(err error) {
 	}
 	n.lastReload.Store(nil)
 	w := n.world.Load()
-	for _, warning := range w.allWarnings(time.Now()) {
+	for _, warning := range w.oddities(time.Now()) {
 		n.log.Warn("configuration", "warning", warning.String())
 	}
 	for _, d := range w.databases {

@@ -104,40 +104,74 @@ func (n *Node) refreshDatabases(ctx context.Context, due map[string]bool) {
 		return
 	}
 	w := n.world.Load() // its plan stays as long as the token is held
-	p := *w.plan
-	p.databases = n.atlas.refresh(w.plan, due, time.Now())
-	err := p.compileMap(n.atlas)
-	var built *view.View
-	if err == nil && p.geo != w.geo {
-		next := *w
-		next.plan = &p
-		built, err = next.build(w.view.Generation, n.stats.Counter)
-	}
+	next := n.atlas.refresh(w.plan, due, time.Now())
+	p, built, err := n.replan(w, next)
 	if err != nil {
-		p = *w.plan
-		p.databases = n.atlas.refuseAll(w.plan, p.databases, err)
-		built = nil
+		p, built = n.replanEach(w, next)
 	}
-	if err := n.ask(ctx, func() error { return n.relocate(w, &p, built) }); err != nil {
+	if err := n.ask(ctx, func() error { return n.relocate(w, p, built) }); err != nil {
 		if !errors.Is(err, errStopping) && ctx.Err() == nil {
 			n.log.Error("publish the answers from new geo databases", "error", err)
 		}
 		return
 	}
-	n.atlas.settle(&p)
+	n.atlas.settle(p)
 	n.tellDatabases(w, p.databases, p.buildDuration)
 }
 
-// refuseAll is what is left of next when it cannot be compiled: every database that was new is refused.
-func (a *atlas) refuseAll(p *plan, next []*database, why error) []*database {
+// replan is the plan of a world with other databases, and its view; that is nil when no answer changes. An error says that it
+// cannot be compiled, or would empty an answer.
+func (n *Node) replan(w *world, databases []*database) (*plan, *view.View, error) {
+	p := *w.plan
+	p.databases = databases
+	if err := p.compileMap(n.atlas); err != nil {
+		return nil, nil, err
+	}
+	if p.geo == w.geo {
+		return &p, nil, nil
+	}
+	next := *w
+	next.plan = &p
+	if err := w.silenced(&next); err != nil {
+		return nil, nil, err
+	}
+	built, err := next.build(w.view.Generation, n.stats.Counter)
+	return &p, built, err
+}
+
+// replanEach is replan when that has failed: it takes up what it can of the new databases, one after the other, and refuses
+// the rest.
+func (n *Node) replanEach(w *world, next []*database) (*plan, *view.View) {
+	unchanged := *w.plan
+	p, built := &unchanged, (*view.View)(nil)
 	left := slices.Clone(next)
-	for i, d := range next {
-		if old := p.databases[i]; d.Database != old.Database {
-			a.failures.add(d.path)
-			left[i] = old.refuse(d.stamp, fmt.Errorf("geo database %q: %w", d.path, why), time.Now())
+	for i, old := range w.databases {
+		if next[i].Database != old.Database {
+			left[i] = old
 		}
 	}
-	return left
+	for i, old := range w.databases {
+		d := next[i]
+		if d.Database == old.Database {
+			continue
+		}
+		with := slices.Clone(left)
+		with[i] = d
+		err := w.loses(old, d, knowledge(w.databases), knowledge(with))
+		if err == nil {
+			var q *plan
+			var v *view.View
+			if q, v, err = n.replan(w, with); err == nil {
+				p, built, left = q, v, with
+				continue
+			}
+			err = fmt.Errorf("geo database %q: %w", d.path, err)
+		}
+		n.atlas.fail(d.path, d.stamp)
+		left[i] = old.refuse(d.stamp, err, time.Now())
+	}
+	p.databases = left
+	return p, built
 }
 
 // relocate serves from the databases of a plan that differs from that of w in nothing else. Built is its view with the

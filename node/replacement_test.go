@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,6 +71,34 @@ func TestChanges(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("at look %d", i)
 		}
+	}
+}
+
+// TestFirstShared: lists of disjoint prefixes, as a plan has them.
+func TestFirstShared(t *testing.T) {
+	places := func(text string) []place {
+		var all []place
+		for i, word := range strings.Fields(text) {
+			all = append(all, place{netip.MustParsePrefix(word), i})
+		}
+		return all
+	}
+	for _, row := range []struct{ a, b, want string }{
+		{"", "0.0.0.0/0", "none"},
+		{"0.0.0.0/0", "", "none"},
+		{"0.0.0.0/1", "128.0.0.0/1", "none"},
+		{"128.0.0.0/1", "0.0.0.0/1", "none"},
+		{"0.0.0.0/0", "::/0", "none"},
+		{"10.0.0.0/8 2001:db8::/32", "9.0.0.0/8 11.0.0.0/8 2001:db8:1::/48", "2001:db8:1::/48 1"},
+		{"10.0.0.0/8", "0.0.0.0/2 64.0.0.0/2", "10.0.0.0/8 0"},
+		{"0.0.0.0/2 64.0.0.0/2", "65.0.0.0/8", "65.0.0.0/8 1"},
+		{"1.0.0.0/8 3.0.0.0/8 5.0.0.0/8", "2.0.0.0/8 4.0.0.0/8 5.0.0.0/8", "5.0.0.0/8 2"},
+	} {
+		got := "none"
+		if at, ok := firstShared(places(row.a), places(row.b)); ok {
+			got = fmt.Sprint(at.prefix, " ", at.policy)
+		}
+		check(t, row.a+" and "+row.b, got, row.want)
 	}
 }
 

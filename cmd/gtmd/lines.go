@@ -39,7 +39,9 @@ func newLines() *cobra.Command {
 and plain selectors (continent:AS country:JP subdivision:CN-GD city:1809858 asn:4134 isp:telecom).
 
 With a configuration (--config, or /etc/gtmd/gtmd.toml when it is there) its custom lines and
-providers are listed too, and for each line whether its databases can match it.`,
+providers are listed too, and for each line whether its databases can match it.
+
+Exit code 1 when no line is what was asked for; --json prints [] then.`,
 		Example: `  gtmd lines --search guangdong
   gtmd lines --kind isp --config /etc/gtmd/gtmd.toml`,
 		Args: noArguments,
@@ -59,10 +61,15 @@ providers are listed too, and for each line whether its databases can match it.`
 				}
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), found)
+				if err := printJSON(c.OutOrStdout(), found); err != nil {
+					return err
+				}
 			}
-			if len(found) == 0 {
-				return fmt.Errorf("no line has %q in its code, aliases or names", search)
+			switch {
+			case len(found) == 0:
+				return nothingFound(search, kind)
+			case asJSON:
+				return nil
 			}
 			return printLines(c.OutOrStdout(), found)
 		},
@@ -72,6 +79,15 @@ providers are listed too, and for each line whether its databases can match it.`
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "say what the databases of this configuration file can match")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// nothingFound says, for people, that no line is what was asked for; the answer is no, with JSON too.
+func nothingFound(search, kind string) error {
+	of := ""
+	if kind != "" {
+		of = fmt.Sprintf(" of kind %q", kind)
+	}
+	return fmt.Errorf("no line%s has %q in its code, aliases or names", of, search)
 }
 
 // configuredWorld reads a configuration and its databases; nil without one. The default file may be missing, and what is wrong with

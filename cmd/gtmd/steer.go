@@ -15,7 +15,8 @@ func newReload() *cobra.Command {
 	c := &cobra.Command{
 		Use: "reload", Short: "Have the running gtmd load its configuration again",
 		Long: `Have the running gtmd load its configuration again, and wait until it is served. A file with
-problems changes nothing: they are listed here, the old one serves on, the exit code is 1.`,
+problems changes nothing: they are listed here, the old one serves on, the exit code is 1. A geo
+database that is loaded serves on when its file cannot be used now: that is a warning.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var status admin.ConfigStatus
