@@ -147,13 +147,13 @@ prefixes = ["2001:db8::/32"]
 [[geo.line]]
 name = "tab\there"
 prefixes = ["10.0.0.0/8", "10.0.0.0/16"]`, []string{
-			`gtmd.toml:2:1: line name "default": ` + geo.LineNameProblem("default"),
+			`gtmd.toml:2:1: line name "default": ` + geo.LineNameProblem("default", nil),
 			`gtmd.toml:3:29: 192.0.2.0/24 is already given at gtmd.toml:3:13: a prefix belongs to one line`,
-			`gtmd.toml:5:1: line name "isp:x": ` + geo.LineNameProblem("isp:x"),
+			`gtmd.toml:5:1: line name "isp:x": ` + geo.LineNameProblem("isp:x", nil),
 			`gtmd.toml:6:13: 192.0.2.0/24 is already given at gtmd.toml:3:13: a prefix belongs to one line`,
 			`gtmd.toml:6:29: ::ffff:192.0.2.0/120 is an IPv4 address mapped to IPv6: want the IPv4 prefix`,
 			`gtmd.toml:8:1: line "isp:x" is already defined at gtmd.toml:5:1`,
-			`gtmd.toml:8:1: line name "isp:x": ` + geo.LineNameProblem("isp:x"),
+			`gtmd.toml:8:1: line name "isp:x": ` + geo.LineNameProblem("isp:x", nil),
 			`gtmd.toml:11:1: line name "tab\there" has a control character: want plain text`}},
 		{"long name", "[[health_check]]\nname = \"" + strings.Repeat("n", 65) + "\"\nprotocol = \"http\"", []string{
 			`gtmd.toml:2:1: health check name "` + strings.Repeat("n", 65) + `" has 65 octets: want at most 64`}},

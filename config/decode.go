@@ -68,13 +68,14 @@ func (d *decoder) problem(path, format string, args ...any) {
 // table fills a struct from a TOML table. It returns whether all values were good.
 func (d *decoder) table(into reflect.Value, tree map[string]any, path string, in place) bool {
 	fields := d.fieldsOf(into.Type())
-	good := true
+	good, isWritten, isKnown := true, false, true
 	keys := make([]string, 0, len(fields))
 	for _, f := range fields {
 		keys = append(keys, f.key)
 		value, ok := tree[f.key]
 		switch {
 		case ok:
+			isWritten = true
 			good = d.value(into.Field(f.index), f, value, join(path, f.key), in) && good
 		case f.required:
 			d.problem(path, "missing key %q in %s%s", f.key, in.text, wanted(into.Field(f.index)))
@@ -95,8 +96,10 @@ func (d *decoder) table(into reflect.Value, tree map[string]any, path string, in
 			message += ": known keys are " + enumerate(keys, "and")
 		}
 		d.problem(join(path, key), "%s", message)
+		isKnown = false
 	}
-	if good {
+	// In a table with unknown keys only, what seems to be missing may be there under a wrong name.
+	if good && (isKnown || isWritten) {
 		d.validate(into, path, in)
 	}
 	return good

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gtmd/geo"
@@ -32,13 +33,13 @@ func (k *checker) checkDatabases() {
 func (k *checker) checkLines() {
 	lines := k.config.File.Geo.Lines
 	names := make([]string, len(lines))
-	prefixes := map[netip.Prefix]string{}
+	prefixes := map[netip.Prefix][]written{}
 	for i, line := range lines {
 		at := element("geo.line", i)
 		names[i] = line.Name
 		k.checkName(at+".name", "line", line.Name)
 		if line.Name != "" {
-			if problem := geo.LineNameProblem(line.Name); problem != "" {
+			if problem := geo.LineNameProblem(line.Name, k.config.File.Geo.ISPs); problem != "" {
 				k.errorf(at+".name", "line name %s: %s", quote(line.Name), problem)
 			}
 		}
@@ -51,16 +52,21 @@ func (k *checker) checkLines() {
 				k.errorf(key, "%s is an IPv4 address mapped to IPv6: want the IPv4 prefix", prefix)
 				continue
 			}
-			if first, ok := prefixes[prefix]; ok {
-				k.errorf(key, "%s is already given at %s: a prefix belongs to one line", prefix, k.where(first))
+			// A line of another rank may have it too: "office" comes before "google".
+			isTwice := func(w written) bool { return geo.SameRank(w.line, line.Name) }
+			if first := slices.IndexFunc(prefixes[prefix], isTwice); first >= 0 {
+				k.errorf(key, "%s is already given at %s: a prefix belongs to one line", prefix, k.where(prefixes[prefix][first].key))
 				continue
 			}
-			prefixes[prefix] = key
+			prefixes[prefix] = append(prefixes[prefix], written{line.Name, key})
 		}
 	}
 	x := k.unique("line", names, func(i int) string { return element("geo.line", i) + ".name" })
 	k.isNameless = k.isNameless || x.nameless
 }
+
+// written is where a prefix of a line stands.
+type written struct{ line, key string }
 
 // checkISPs checks the Internet service providers.
 func (k *checker) checkISPs() {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -109,12 +110,33 @@ prefixes = ["198.51.100.0/24"]
 	}
 }
 
+// sharing are lines that all have the prefix 10.0.0.0/8.
+func sharing(lines ...string) string {
+	var out strings.Builder
+	for _, line := range lines {
+		fmt.Fprintf(&out, "[[geo.line]]\nname = %q\nprefixes = [\"10.0.0.0/8\"]\n", line)
+	}
+	return out.String()
+}
+
 func nearestRows() []checkRow {
 	at := func(lines string) string { return pool("ipv4", "addresses = [\"192.0.2.1\"]\n"+lines) }
 	return []checkRow{
+		{"a prefix in lines of several ranks", sharing("office", "google", "search", "aliyun_r_cn-beijing", "aliyun"), nil},
+		{"a prefix in lines of one rank", sharing("google", "office", "baidu", "lab"), []string{
+			`gtmd.toml:9:13: 10.0.0.0/8 is already given at gtmd.toml:3:13: a prefix belongs to one line`,
+			`gtmd.toml:12:13: 10.0.0.0/8 is already given at gtmd.toml:6:13: a prefix belongs to one line`}},
+		{"a line named like one of a provider", "[[geo.isp]]\nname = \"campus\"\nasns = [64500]\n" + sharing("cn_campus_shannxi"), []string{
+			`gtmd.toml:5:1: line name "cn_campus_shannxi": it is a line that gtmd takes from databases (see gtmd lines): choose another name`}},
 		{"nearest: location of a place", at(`location = "JP"`), nil},
 		{"nearest: no such place", at(`location = "XX"`), []string{
 			`gtmd.toml:5:1: there is no place "XX": want the code of a country, such as "JP", or of a province of China, such as "CN-GD"; or latitude and longitude`}},
+		{"nearest: location of a line", at(`location = "os_asia_jp"`), nil},
+		{"nearest: a name", at(`location = "japan"`), []string{
+			`gtmd.toml:5:1: there is no place "japan": want the code of a country, such as "JP", or of a province of China, such as "CN-GD"; or latitude and longitude; did you mean "JP"?`}},
+		{"nearest: unknown keys", at(`location = { lat = 35.7, lon = 139.7 }`), []string{
+			`gtmd.toml:5:14: unknown key "lat" in location of [[pool]] "p": known keys are latitude, longitude and place`,
+			`gtmd.toml:5:26: unknown key "lon" in location of [[pool]] "p": known keys are latitude, longitude and place`}},
 		{"nearest: location of nothing", at(`location = ""`), []string{
 			`gtmd.toml:5:1: place in location in [[pool]] "p": the location says nothing: want a place such as "JP", or latitude and longitude`}},
 		{"nearest: empty location", at(`[pool.location]`), []string{

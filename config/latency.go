@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"gtmd/geo"
 	"gtmd/policy"
@@ -104,7 +105,7 @@ func (k *checker) latencyEntries() []latencyEntry {
 		files[o.File] = i
 		text, err := k.from.read(o.File)
 		if err != nil {
-			k.errorf(at+".file", "%v", err)
+			k.errorf(at+".file", "the file of the latency table: %v: want CSV with the header %q", err, strings.Join(latencyColumns, ","))
 			continue
 		}
 		rows, problems := readLatency(o.File, text)

@@ -39,7 +39,7 @@ func latencyRows() []checkRow {
 			`gtmd.toml:1:1: pool in latency[0]: is missing: want from, pool and ms, or file`,
 			`gtmd.toml:2:1: pool in latency[1]: is missing: want from, pool and ms, or file`,
 			`gtmd.toml:6:1: file in latency[2]: the entries are in the file: remove from, pool and ms, or make them a [[latency]] of their own`,
-			`gtmd.toml:6:1: stat x: no such file or directory`,
+			`gtmd.toml:6:1: the file of the latency table: stat x: no such file or directory: want CSV with the header "from,pool,ms"`,
 			`gtmd.toml:11:1: ms in latency[3]: -1 is out of range: want 0 to 60000`,
 			`gtmd.toml:15:1: ms in latency[4]: want a number, not the string "1"`}},
 		{"latency: unknown source and pool", good + `[[latency]]
@@ -232,7 +232,7 @@ func TestLatencyFileTwice(t *testing.T) {
 	write(t, "-- gtmd.toml --\nlatency = [{ file = \"a.csv\" }, { file = \"a.csv\" }, { file = \"none.csv\" }]\n-- a.csv --\nfrom,pool,ms\n")
 	_, err := Load("gtmd.toml")
 	want := "gtmd.toml:1:34: file \"a.csv\" is listed already as latency[0]: want it once\n" +
-		"gtmd.toml:1:54: stat none.csv: no such file or directory"
+		`gtmd.toml:1:54: the file of the latency table: stat none.csv: no such file or directory: want CSV with the header "from,pool,ms"`
 	if diff := cmp.Diff(want, errorText(err)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"gtmd/geo"
 	"gtmd/policy"
@@ -74,10 +73,9 @@ func (k *checker) locatePool(location *policy.LocationOptions, path string) {
 	if location.Place == "" {
 		return
 	}
-	point, ok := geo.Locate(strings.ToUpper(location.Place))
-	if !ok {
-		k.errorf(path+".place", "there is no place %s: want the code of a country, such as \"JP\", or of a province of China, such as \"CN-GD\"; or latitude and longitude",
-			quote(location.Place))
+	point, err := geo.ParsePlace(location.Place)
+	if err != nil {
+		k.errorf(path+".place", "there is no place %s: %v", quote(location.Place), err)
 		return
 	}
 	location.Latitude, location.Longitude = &point.Latitude, &point.Longitude

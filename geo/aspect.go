@@ -181,13 +181,13 @@ type layers struct {
 	table *factTable
 	under families
 	// By value of under: the facts that are joined there, as numbers of the table, in order. Value 0 is that of no facts.
-	lists   [][]uint32
-	numbers map[string]uint32
+	lists [][]uint32
+	names *interner[string]
 }
 
 // newLayers makes layers that know nothing of any address.
 func newLayers(reduce func(*Facts) Facts) *layers {
-	l := &layers{table: newFactTable(reduce), numbers: map[string]uint32{}}
+	l := &layers{table: newFactTable(reduce), names: newInterner[string]()}
 	var nothing leafBuilder
 	l.under.v4 = nothing.finish(l.number(nil))
 	l.under.v6 = l.under.v4
@@ -200,11 +200,9 @@ func (l *layers) number(list []uint32) uint32 {
 	for _, n := range list {
 		name = binary.BigEndian.AppendUint32(name, n)
 	}
-	number, known := l.numbers[string(name)]
-	if !known {
-		number = uint32(len(l.lists))
+	number := l.names.number(string(name))
+	if int(number) == len(l.lists) {
 		l.lists = append(l.lists, list)
-		l.numbers[string(name)] = number
 	}
 	return number
 }

@@ -32,7 +32,7 @@ func Compile(in Input) (*Map, error) { return compile(in, int(notEmbedded)) }
 
 // compile is Compile with the most classes that there may be.
 func compile(in Input, maxClasses int) (*Map, error) {
-	custom, problems := collect(in.Lines)
+	custom, problems := collect(in.Lines, in.ISPs)
 	isps, err := newISPTable(in.ISPs)
 	if err != nil {
 		problems = append(problems, err)
@@ -91,13 +91,13 @@ type compiler struct {
 	// The location and network aspects by value.
 	location *interner[located]
 	network  *interner[string]
-	// By location: some facts that come to it, for the order of sources.
-	facts  []*Facts
-	places *interner[Coordinates]
+	// By location and by network: some facts that come to it, for the order of sources.
+	locationFacts, networkFacts []*Facts
+	places                      *interner[Coordinates]
 	// Classes by the three aspects, and chains by their sources.
 	classes map[[3]uint32]uint32
 	members map[member]uint32
-	chains  map[string]uint32
+	chains  *interner[string]
 	// The last class, because neighbours are often alike.
 	last      [3]uint32
 	lastClass uint32
@@ -113,7 +113,7 @@ func newCompiler(m *Map, places bool) *compiler {
 	c := &compiler{
 		m: m, wantPlace: places, nests: newNests(m.lines), needs: make([][]int, len(m.sources)),
 		location: newInterner[located](), network: newInterner[string](), places: newInterner[Coordinates](),
-		classes: map[[3]uint32]uint32{}, members: map[member]uint32{}, chains: map[string]uint32{},
+		classes: map[[3]uint32]uint32{}, members: map[member]uint32{}, chains: newInterner[string](),
 	}
 	for i, source := range m.sources {
 		if source.isLine() {
@@ -143,7 +143,7 @@ func (c *compiler) matched(f *Facts, location bool) string {
 			found = append(found, i)
 		}
 	}
-	slices.SortStableFunc(found, func(i, j int) int { return c.parts[i].compare(c.parts[j], f) })
+	slices.SortStableFunc(found, func(i, j int) int { return c.parts[i].compare(c.parts[j], f, c.m.isps) })
 	name := make([]byte, 0, 4*len(found))
 	for _, i := range found {
 		name = binary.BigEndian.AppendUint32(name, uint32(i))
@@ -158,14 +158,20 @@ func (c *compiler) locate(f *Facts) uint32 {
 		at.place = c.places.number(*f.Place) + 1
 	}
 	n := c.location.number(at)
-	if int(n) == len(c.facts) {
-		c.facts = append(c.facts, f)
+	if int(n) == len(c.locationFacts) {
+		c.locationFacts = append(c.locationFacts, f)
 	}
 	return n
 }
 
 // attach is the number of the network aspect of what is known.
-func (c *compiler) attach(f *Facts) uint32 { return c.network.number(c.matched(f, false)) }
+func (c *compiler) attach(f *Facts) uint32 {
+	n := c.network.number(c.matched(f, false))
+	if int(n) == len(c.networkFacts) {
+		c.networkFacts = append(c.networkFacts, f)
+	}
+	return n
+}
 
 // classesOf lays the aspects of one family over each other.
 func (c *compiler) classesOf(a aspects) leaves {
@@ -213,127 +219,17 @@ func (c *compiler) chain(of [3]uint32) uint32 {
 			chain = append(chain, source)
 		}
 	}
-	slices.SortStableFunc(chain[len(lines):], func(a, b Selector) int { return a.compare(b, c.facts[of[1]]) })
+	facts := *c.networkFacts[of[2]]
+	facts.Subdivisions = c.locationFacts[of[1]].Subdivisions
+	slices.SortStableFunc(chain[len(lines):], func(a, b Selector) int { return a.compare(b, &facts, c.m.isps) })
 	var name []byte
 	for _, source := range chain {
 		name = append(name, source.String()...)
 		name = append(name, 0)
 	}
-	number, known := c.chains[string(name)]
-	if !known {
-		number = uint32(len(c.m.chains))
+	number := c.chains.number(string(name))
+	if int(number) == len(c.m.chains) {
 		c.m.chains = append(c.m.chains, chain)
-		c.chains[string(name)] = number
 	}
 	return number
-}
-
-// An interner numbers values in the order in which they come.
-type interner[T comparable] struct {
-	values  []T
-	numbers map[T]uint32
-}
-
-func newInterner[T comparable]() *interner[T] { return &interner[T]{numbers: map[T]uint32{}} }
-
-func (in *interner[T]) number(value T) uint32 {
-	n, known := in.numbers[value]
-	if !known {
-		n = uint32(len(in.values))
-		in.values = append(in.values, value)
-		in.numbers[value] = n
-	}
-	return n
-}
-
-// nests numbers the lists of lines that contain an address, in match order: of one rank the longest prefix first.
-type nests struct {
-	lines   []Selector
-	chains  [][]Selector
-	numbers map[string]uint32
-	entered map[[2]uint32]uint32 // line and the nest outside -> the nest inside
-	inside  [][]uint32           // by nest: the lines, the longest prefix first
-}
-
-func newNests(lines []Selector) *nests {
-	n := &nests{lines: lines, numbers: map[string]uint32{}, entered: map[[2]uint32]uint32{}}
-	n.number(nil) // 0: no line
-	return n
-}
-
-// lay returns the partition of one family into nests. The networks are sorted by compareNetworks and differ.
-func (n *nests) lay(nets []network) leaves {
-	type open struct {
-		end   key
-		toEnd bool
-		nest  uint32
-	}
-	var b leafBuilder
-	stack := []open{{toEnd: true}}
-	closeUntil := func(at key) {
-		for top := stack[len(stack)-1]; !top.toEnd && !at.less(top.end); top = stack[len(stack)-1] {
-			b.fill(top.end, false, top.nest)
-			stack = stack[:len(stack)-1]
-		}
-	}
-	for _, net := range nets {
-		closeUntil(net.key)
-		outside := stack[len(stack)-1].nest
-		b.fill(net.key, false, outside)
-		end, toEnd := net.key.after(int(net.bits))
-		stack = append(stack, open{end: end, toEnd: toEnd, nest: n.enter(net.line, outside)})
-	}
-	for i := len(stack) - 1; i >= 0; i-- {
-		b.fill(stack[i].end, stack[i].toEnd, stack[i].nest)
-	}
-	return b.leaves
-}
-
-// enter returns the nest inside a network of line: the line first, then the others as outside.
-func (n *nests) enter(line, outside uint32) uint32 {
-	step := [2]uint32{line, outside}
-	nest, known := n.entered[step]
-	if !known {
-		inside := []uint32{line}
-		for _, other := range n.inside[outside] {
-			if other != line {
-				inside = append(inside, other)
-			}
-		}
-		nest = n.number(inside)
-		n.entered[step] = nest
-	}
-	return nest
-}
-
-// number returns the number of a nest.
-func (n *nests) number(inside []uint32) uint32 {
-	var name []byte
-	for _, line := range inside {
-		name = binary.BigEndian.AppendUint32(name, line)
-	}
-	nest, known := n.numbers[string(name)]
-	if !known {
-		nest = uint32(len(n.chains))
-		n.numbers[string(name)] = nest
-		n.inside = append(n.inside, inside)
-		n.chains = append(n.chains, n.chainOf(inside))
-	}
-	return nest
-}
-
-// chainOf lists the selectors of lines, and their parents, in match order.
-func (n *nests) chainOf(inside []uint32) []Selector {
-	var chain []Selector
-	add := func(s Selector) {
-		if s != Global && !slices.Contains(chain, s) {
-			chain = append(chain, s)
-		}
-	}
-	for _, line := range inside {
-		add(n.lines[line])
-		add(n.lines[line].parent())
-	}
-	slices.SortStableFunc(chain, compareSelectors)
-	return chain
 }

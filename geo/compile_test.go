@@ -19,6 +19,13 @@ import (
 
 // genRow draws a record as one of several types of database has it.
 func genRow(t *rapid.T, databaseType string) mmap {
+	if databaseType == "GeoIP2-ISP" {
+		row := mmap{"isp": mtext(rapid.SampledFrom([]string{"China Mobile", "China Telecom", "House"}).Draw(t, "isp"))}
+		if rapid.Bool().Draw(t, "has number") {
+			row["autonomous_system_number"] = mnum(rapid.SampledFrom([]uint32{4134, 9808, 64500}).Draw(t, "number"))
+		}
+		return row
+	}
 	if databaseType == "GeoLite2-ASN" {
 		return mmap{"autonomous_system_number": mnum(rapid.SampledFrom([]uint32{4134, 4837, 9808, 64500}).Draw(t, "asn"))}
 	}
@@ -64,14 +71,14 @@ func sourcesOfRows() []string {
 	return []string{
 		"country:CN", "country:JP", "country:HK", "country:GB", "continent:AS", "continent:EU", "os_asia", "os_euro", "oversea", "internal",
 		"subdivision:CN-GD", "subdivision:GB-ENG", "subdivision:GB-LND", "subdivision:US-CA", "cn_region_huanan", "cn_region_guangdong",
-		"telecom", "unicom", "isp:house", "asn:4134", "asn:64500", "cn_telecom_guangdong", "cn_unicom_beijing", "cn_telecom_huanan",
+		"telecom", "unicom", "mobile", "isp:house", "isp:house-b", "cn_house_guangdong", "cn_house-b_guangdong", "cn_mobile_guangdong", "asn:4134", "asn:64500", "cn_telecom_guangdong", "cn_unicom_beijing", "cn_telecom_huanan",
 		"city:11", "city:CN/Guangzhou", "city:US/springfield", "a", "google", "search", "global",
 	}
 }
 
 // genInput draws lines, databases and sources in use. The prefixes are those of the lines and databases.
 func genInput(tb testing.TB, t *rapid.T) (in Input, prefixes []netip.Prefix) {
-	in.ISPs = []ISPOptions{{Name: "house", ASNs: []int{64500}}}
+	in.ISPs = []ISPOptions{{Name: "house", ASNs: []int{64500}, Names: []string{"House"}}, {Name: "house-b", ASNs: []int{4134}, Names: []string{"house"}}}
 	in.Places = rapid.Bool().Draw(t, "places")
 	for _, name := range []string{"a", "b", "google", "baidu", "aliyun_r_cn-beijing", "search"} {
 		in.Lines = append(in.Lines, LineOptions{Name: name})
@@ -88,7 +95,7 @@ func genInput(tb testing.TB, t *rapid.T) (in Input, prefixes []netip.Prefix) {
 		}
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "databases") {
-		databaseType := rapid.SampledFrom([]string{"GeoLite2-City", "GeoLite2-Country", "GeoLite2-ASN", "IPinfo Lite"}).Draw(t, "type")
+		databaseType := rapid.SampledFrom([]string{"GeoLite2-City", "GeoLite2-Country", "GeoLite2-ASN", "GeoIP2-ISP", "IPinfo Lite"}).Draw(t, "type")
 		options := mmdbwriter.Options{DatabaseType: databaseType, DisableIPv4Aliasing: true}
 		if rapid.IntRange(0, 3).Draw(t, "only IPv4") == 0 {
 			options.IPVersion = 4
@@ -164,9 +171,27 @@ func (n naive) chain(addr netip.Addr) []Selector {
 		if a.rank() == b.rank() && a.isLine() {
 			return longest[b] - longest[a]
 		}
-		return a.compare(b, &facts)
+		if a.rank() == b.rank() && n.byNumber(a, &facts) != n.byNumber(b, &facts) {
+			if n.byNumber(a, &facts) {
+				return -1
+			}
+			return 1
+		}
+		return a.compare(b, &facts, n.isps)
 	})
 	return chain
+}
+
+// byNumber reports whether a source is by a provider that has the client's autonomous system.
+func (n naive) byNumber(s Selector, f *Facts) bool {
+	asns := map[string][]uint32{"telecom": {4134}, "mobile": {9808}, "house": {64500}, "house-b": {4134}}
+	for provider, numbers := range asns {
+		text := s.String()
+		if text == "isp:"+provider || strings.HasPrefix(text, "cn_"+provider+"_") {
+			return slices.Contains(numbers, f.ASN)
+		}
+	}
+	return false
 }
 
 // kind is what tells the clients at addr from others.

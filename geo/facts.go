@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -36,11 +37,15 @@ const (
 	KnowsContinent Knowledge = 1 << iota
 	KnowsCountry
 	KnowsSubdivision
-	KnowsCity
+	KnowsCityID // of GeoNames
+	KnowsCityName
 	KnowsPlace
 	KnowsASN
 	KnowsISP
 )
+
+// KnowsCity is all that may be known of a city; most databases know only one of both.
+const KnowsCity = KnowsCityID | KnowsCityName
 
 // Has reports whether all of want is in k.
 func (k Knowledge) Has(want Knowledge) bool { return k&want == want }
@@ -53,7 +58,7 @@ func (f *Facts) Knows() Knowledge {
 		k  Knowledge
 	}{
 		{f.Continent != "", KnowsContinent}, {f.Country != "", KnowsCountry}, {len(f.Subdivisions) > 0, KnowsSubdivision},
-		{f.City != City{}, KnowsCity}, {f.Place != nil, KnowsPlace}, {f.ASN != 0, KnowsASN},
+		{f.City.GeoNameID != 0, KnowsCityID}, {f.City.Name != "", KnowsCityName}, {f.Place != nil, KnowsPlace}, {f.ASN != 0, KnowsASN},
 		{f.ISP != "" || f.Organization != "", KnowsISP},
 	} {
 		if known.is {
@@ -81,11 +86,26 @@ func (f *Facts) String() string {
 	return strings.Join(words, " ")
 }
 
+// with is a city with what another database of the same country says of it: the id or the name that is missing, unless it is
+// of another city.
+func (c City) with(other City) City {
+	isOther := c.Name != "" && !strings.EqualFold(c.Name, other.Name) ||
+		c.GeoNameID != 0 && other.GeoNameID != 0 && c.GeoNameID != other.GeoNameID
+	switch {
+	case c == City{}:
+		return other
+	case isOther:
+		return c
+	}
+	return City{GeoNameID: max(c.GeoNameID, other.GeoNameID), Name: cmp.Or(c.Name, other.Name)}
+}
+
 // join is what several databases know together. Each field is taken from the first that knows it, but what is finer than
 // a country (subdivision, city, place) only from one that does not name another country, so that a client is never in
 // one country and in a province of another. The continent is that which goes with the country: from a database that names
 // this country, else of the table of countries, and only for a country that is not in it, or for none, from one that names no
-// country. The name of an autonomous system is an organization only where no database knows a provider or an organization. A
+// country. A city that the first knows only by its name or only by its GeoNames id gets the other from one that means the same city
+// of the same country. The name of an autonomous system is an organization only where no database knows a provider or an organization. A
 // place that no database knows is that of the first subdivision that has one, else that of the country (see Locate).
 func join(known []*Facts) Facts {
 	var all Facts
@@ -113,8 +133,8 @@ func join(known []*Facts) Facts {
 		if all.Subdivisions == nil {
 			all.Subdivisions = f.Subdivisions
 		}
-		if all.City == (City{}) {
-			all.City = f.City
+		if all.City == (City{}) || f.Country != "" {
+			all.City = all.City.with(f.City)
 		}
 		if all.Place == nil {
 			all.Place = f.Place

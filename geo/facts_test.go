@@ -65,6 +65,15 @@ func TestJoin(t *testing.T) {
 		{"it alone", []Facts{
 			{ASN: 64500}, {Organization: "BACKBONE", OrganizationOfAS: true}, {Organization: "OTHER", OrganizationOfAS: true},
 		}, Facts{ASN: 64500, Organization: "BACKBONE", OrganizationOfAS: true}},
+		{"the id of a city that is known by its name", []Facts{
+			{Country: "CN", City: City{Name: "Guangzhou"}}, {Country: "CN", City: City{1795565, "Shenzhen"}}, {City: City{5, "Guangzhou"}},
+			{Country: "HK", City: City{6, "Guangzhou"}}, {Country: "CN", City: City{1809858, "guangzhou"}}, {Country: "CN", City: City{7, "Guangzhou"}},
+		}, Facts{Continent: "AS", Country: "CN", City: City{1809858, "Guangzhou"}, Place: at("CN")}},
+		{"the name of a city that is known by its id", []Facts{
+			{Country: "CN", City: City{GeoNameID: 1809858}}, {Country: "CN", City: City{1795565, "Shenzhen"}}, {Country: "CN", City: City{1809858, "Guangzhou"}},
+		}, Facts{Continent: "AS", Country: "CN", City: City{1809858, "Guangzhou"}, Place: at("CN")}},
+		{"no id for a name of which nobody knows the country", []Facts{{City: City{Name: "Springfield"}}, {City: City{5, "Springfield"}}},
+			Facts{City: City{Name: "Springfield"}}},
 		{"the continent alone", []Facts{{Continent: "OC"}}, Facts{Continent: "OC"}},
 		{"a country that there is not", []Facts{{Country: "QQ"}}, Facts{Country: "QQ"}},
 		{"the place of a province of China", []Facts{{Country: "CN", Subdivisions: []string{"CN-SN"}}}, Facts{
@@ -97,8 +106,8 @@ func TestKnows(t *testing.T) {
 		{Facts{Continent: "AS"}, KnowsContinent, "AS"},
 		{Facts{Country: "CN"}, KnowsCountry, "CN"},
 		{Facts{Subdivisions: []string{"GB-ENG", "GB-LND"}}, KnowsSubdivision, "GB-ENG GB-LND"},
-		{Facts{City: City{GeoNameID: 5}}, KnowsCity, "nothing"},
-		{Facts{City: City{Name: "Bath"}}, KnowsCity, "Bath"},
+		{Facts{City: City{GeoNameID: 5}}, KnowsCityID, "nothing"},
+		{Facts{City: City{Name: "Bath"}}, KnowsCityName, "Bath"},
 		{Facts{Place: &Coordinates{1, 2}}, KnowsPlace, "nothing"},
 		{Facts{ASN: 4134}, KnowsASN, "AS4134"},
 		{Facts{ISP: "CERNET"}, KnowsISP, "CERNET"},

@@ -33,12 +33,21 @@ func NewFinder(isps []ISPOptions) (*Finder, error) {
 	return f, nil
 }
 
-// Line returns the code of the most specific line to which a network with these facts belongs; empty when none but global is.
+// Line returns the code of the first line in match order to which a network with these facts belongs; empty when none but global
+// is.
 func (f *Finder) Line(facts *Facts) string {
-	for _, line := range f.lines {
-		if line.selector.matches(facts, f.isps) {
-			return line.code
+	var best *foundLine
+	for i := range f.lines {
+		line := &f.lines[i]
+		if best != nil && line.selector.rank() > best.selector.rank() {
+			break
+		}
+		if line.selector.matches(facts, f.isps) && (best == nil || line.selector.compare(best.selector, facts, f.isps) < 0) {
+			best = line
 		}
 	}
-	return ""
+	if best == nil {
+		return ""
+	}
+	return best.code
 }

@@ -124,7 +124,7 @@ func (m *Map) Matches(addr netip.Addr) []Match {
 		if order := compareSelectors(a.Selector, b.Selector); order != 0 || a.Selector.isLine() {
 			return order
 		}
-		return a.Selector.compare(b.Selector, &facts)
+		return a.Selector.compare(b.Selector, &facts, m.isps)
 	})
 	return append(matches, Match{Selector: Global, Prefix: key{}.prefix(0, is4)})
 }

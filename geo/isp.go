@@ -134,14 +134,12 @@ func (o ISPOptions) provider(before *provider) *provider {
 
 // has reports whether a client of whom these facts are known is one of the provider. It does not allocate.
 func (t ispTable) has(code string, f *Facts) bool {
+	if t.hasNumber(code, f) {
+		return true
+	}
 	p := t.byCode[code]
 	if p == nil {
 		return false
-	}
-	if f.ASN != 0 {
-		if _, ok := p.asns[f.ASN]; ok {
-			return true
-		}
 	}
 	for _, name := range p.names {
 		if f.ISP != "" && strings.EqualFold(f.ISP, name) || f.Organization != "" && strings.EqualFold(f.Organization, name) {
@@ -149,6 +147,16 @@ func (t ispTable) has(code string, f *Facts) bool {
 		}
 	}
 	return false
+}
+
+// hasNumber reports whether the autonomous system of the client is one of the provider. It does not allocate.
+func (t ispTable) hasNumber(code string, f *Facts) bool {
+	p := t.byCode[code]
+	if p == nil || f.ASN == 0 {
+		return false
+	}
+	_, ok := p.asns[f.ASN]
+	return ok
 }
 
 func asnText(n uint32) string { return "AS" + strconv.FormatUint(uint64(n), 10) }

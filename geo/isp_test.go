@@ -1,7 +1,9 @@
 package geo
 
 import (
+	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,4 +188,44 @@ func TestISPTableModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestProviderByNumber: a provider that is told by the client's autonomous system counts before one that is told only by a name,
+// in whichever database that stands, and so do their lines in a province.
+func TestProviderByNumber(t *testing.T) {
+	asn := newTestDatabase(t, "GeoLite2-ASN", map[string]mmap{
+		"10.0.0.0/8": {"autonomous_system_number": mnum(4134)}, "11.0.0.0/8": {"autonomous_system_number": mnum(9808)},
+	})
+	isp := newTestDatabase(t, "GeoIP2-ISP", map[string]mmap{
+		"10.0.0.0/8": {"isp": mtext("China Mobile")}, "11.0.0.0/8": {"isp": mtext("China Telecom")}, "12.0.0.0/8": {"isp": mtext("China Mobile")},
+	})
+	city := newTestDatabase(t, "GeoLite2-City", map[string]mmap{"8.0.0.0/5": cityRow("AS", "CN", "GD", "Guangzhou", 1809858, 23, 113)})
+	in := Input{Databases: []*Database{asn, isp, city}}
+	for _, text := range []string{"mobile", "telecom", "cn_mobile_guangdong", "cn_telecom_guangdong", "cn_mobile_huanan", "cn_telecom_huanan"} {
+		in.Selectors = append(in.Selectors, mustSelector(t, text))
+	}
+	for _, databases := range [][]*Database{{asn, isp, city}, {isp, asn, city}} {
+		in.Databases = databases
+		m, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for addr, want := range map[string]string{
+			"10.0.0.1": "[cn_telecom_guangdong cn_mobile_guangdong cn_telecom_huanan cn_mobile_huanan isp:telecom isp:mobile]",
+			"11.0.0.1": "[cn_mobile_guangdong cn_telecom_guangdong cn_mobile_huanan cn_telecom_huanan isp:mobile isp:telecom]",
+			"12.0.0.1": "[cn_mobile_guangdong cn_mobile_huanan isp:mobile]",
+		} {
+			class, _ := m.Lookup(netip.MustParseAddr(addr))
+			if got := fmt.Sprint(m.Chain(class)); got != want {
+				t.Errorf("%s: chain %s, want %s", addr, got, want)
+			}
+			var matches []Selector
+			for _, match := range m.Matches(netip.MustParseAddr(addr)) {
+				matches = append(matches, match.Selector)
+			}
+			if got := fmt.Sprint(matches[:len(matches)-1]); got != want {
+				t.Errorf("%s: matches %s, want %s", addr, got, want)
+			}
+		}
+	}
 }

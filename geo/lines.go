@@ -62,17 +62,18 @@ func (l Line) Needs() string {
 		return ""
 	}
 	if s.kind == kindISP && !knownProvider(s.name).hasNetworks() {
-		return "asns in [[geo.isp]] and " + s.Missing(0)
+		return "asns in [[geo.isp]] and " + s.Missing(0, nil)
 	}
-	return s.Missing(0)
+	return s.Missing(0, nil)
 }
 
 // isFilled reports whether the networks of the line are those of a [[geo.line]].
 func (l Line) isFilled() bool { return l.Kind == searchKind || l.Kind == cloudKind }
 
 // LineNameProblem says why a [[geo.line]] cannot have a name; empty: it can. Only the search engine and cloud provider codes
-// of the catalogue can be names of lines: that is how they get their networks.
-func LineNameProblem(name string) string {
+// of the catalogue can be names of lines: that is how they get their networks. Nor can a line be called like one of a provider of
+// the configuration, such as cn_campus_guangdong where there is a [[geo.isp]] campus.
+func LineNameProblem(name string, isps []ISPOptions) string {
 	switch {
 	case name == "":
 		return "it is empty"
@@ -82,6 +83,9 @@ func LineNameProblem(name string) string {
 		return `it has a ":", as only selectors such as country:JP have`
 	}
 	s, ok := catalogueSelectors()[name]
+	if !ok {
+		s, ok = sourceParser{isps: isps}.ispPlace(name)
+	}
 	if !ok || s.isLine() {
 		return ""
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // at makes facts of the words that Facts.String prints: continent, country, subdivisions, AS number.
@@ -159,7 +161,7 @@ func TestAlibabaFilledCodes(t *testing.T) {
 			if got := lineSelector(code).parent(); got != lineSelector(parent) {
 				t.Errorf("parent of %s: %v, want %s", code, got, parent)
 			}
-			if problem := LineNameProblem(code); problem != "" {
+			if problem := LineNameProblem(code, nil); problem != "" {
 				t.Errorf("a line cannot have the name %s: %s", code, problem)
 			}
 		}
@@ -292,8 +294,80 @@ func TestLineNameProblem(t *testing.T) {
 		"cn_telecom_guangdong": "it is a line that gtmd takes from databases (see gtmd lines): choose another name",
 		"internal":             "it is a line that gtmd takes from databases (see gtmd lines): choose another name",
 	} {
-		if got := LineNameProblem(name); got != want {
+		if got := LineNameProblem(name, nil); got != want {
 			t.Errorf("LineNameProblem(%q) = %q, want %q", name, got, want)
 		}
 	}
+	const taken = "it is a line that gtmd takes from databases (see gtmd lines): choose another name"
+	isps := []ISPOptions{{Name: "campus", ASNs: []int{64500}}}
+	for name, want := range map[string]string{
+		"cn_campus_shaanxi": taken, "cn_campus_shannxi": taken, "cn_campus_huadong": taken, "cn_cnix_guangdong": taken,
+		"cn_campus_paris": "", "cn_lab_shaanxi": "", "campus": "",
+	} {
+		if got := LineNameProblem(name, isps); got != want {
+			t.Errorf("LineNameProblem(%q) with a provider campus = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestStringIdentifies: in one configuration no two sources have one text, and the text is read as its source. It has the catalogue,
+// and lines and providers with any names that come near its codes.
+func TestStringIdentifies(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.SampledFrom([]string{
+			"campus", "a_b", "telecom", "edu", "cnix", "region", "cn", "os", "asia", "jp", "shaanxi", "shannxi", "guangdong", "huadong", "huabei", "x",
+		})
+		words := rapid.Custom(func(t *rapid.T) string {
+			return strings.Join(rapid.SliceOfN(word, 1, 3).Draw(t, "words"), "_")
+		})
+		var isps []ISPOptions
+		for i, name := range rapid.SliceOfNDistinct(words, 0, 4, rapid.ID).Draw(t, "isps") {
+			isps = append(isps, ISPOptions{Name: name, ASNs: []int{64500 + i}})
+		}
+		if _, err := newISPTable(isps); err != nil {
+			t.Skip(err)
+		}
+		var lines []LineOptions
+		near := rapid.Custom(func(t *rapid.T) string { // a provider in a place, if it is one
+			code := rapid.SampledFrom(append([]ISPOptions{{Name: "edu"}}, isps...)).Draw(t, "provider").Name
+			return code + "_" + rapid.SampledFrom([]string{"shaanxi", "shannxi", "huabei", "x"}).Draw(t, "place")
+		})
+		for _, name := range rapid.SliceOfNDistinct(rapid.OneOf(words, near), 0, 6, rapid.ID).Draw(t, "lines") {
+			for _, name := range []string{name, "cn_" + name} {
+				if LineNameProblem(name, isps) == "" {
+					lines = append(lines, LineOptions{Name: name})
+				}
+			}
+		}
+		lines = slices.CompactFunc(slices.SortedFunc(slices.Values(lines), func(a, b LineOptions) int { return strings.Compare(a.Name, b.Name) }),
+			func(a, b LineOptions) bool { return a.Name == b.Name })
+		sources := []Selector{}
+		for _, l := range lines {
+			sources = append(sources, lineSelector(l.Name))
+		}
+		for _, l := range Catalogue() {
+			if s, _ := l.Selector(); !s.isLine() && (s.kind != kindISP || knownProvider(s.name).hasNetworks()) {
+				sources = append(sources, s)
+			}
+		}
+		for _, o := range isps {
+			sources = append(sources, Selector{kind: kindISP, name: o.Name})
+			for _, p := range lineProvinces() {
+				sources = append(sources, Selector{kind: kindISPProvince, name: p.code, of: o.Name})
+			}
+			for _, r := range regions() {
+				sources = append(sources, Selector{kind: kindISPRegion, name: r.line, of: o.Name})
+			}
+		}
+		named := map[string]Selector{}
+		for _, s := range sources {
+			if other, isTaken := named[s.String()]; isTaken && other != s {
+				t.Fatalf("%#v and %#v are both %q", other, s, s)
+			}
+			named[s.String()] = s
+			if read, err := ParseSelector(s.String(), lines, isps); err != nil || read != s {
+				t.Fatalf("ParseSelector(%q) = %#v, %v; want %#v", s, read, err, s)
+			}
+		}
+	})
 }

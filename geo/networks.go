@@ -21,7 +21,7 @@ type networks struct {
 
 // collect checks the lines and sorts their networks. It returns every problem that it finds: those of a line in
 // the order of the lines, then those between lines in the order of addresses.
-func collect(lines []LineOptions) (networks, []error) {
+func collect(lines []LineOptions, isps []ISPOptions) (networks, []error) {
 	var all networks
 	var problems []error
 	named := make(map[string]bool, len(lines))
@@ -29,8 +29,8 @@ func collect(lines []LineOptions) (networks, []error) {
 		switch {
 		case line.Name == "":
 			problems = append(problems, fmt.Errorf("custom line number %d: no name", i+1))
-		case LineNameProblem(line.Name) != "":
-			problems = append(problems, fmt.Errorf("custom line %q: %s", line.Name, LineNameProblem(line.Name)))
+		case LineNameProblem(line.Name, isps) != "":
+			problems = append(problems, fmt.Errorf("custom line %q: %s", line.Name, LineNameProblem(line.Name, isps)))
 		case named[line.Name]:
 			problems = append(problems, fmt.Errorf("custom line %q: there are two lines of this name", line.Name))
 		}
@@ -58,7 +58,7 @@ func collect(lines []LineOptions) (networks, []error) {
 			// Lines of other ranks may stand between two of one rank.
 			for j := i - 1; j >= 0 && comparePrefixes(nets[j], b) == 0; j-- {
 				before, name := lines[nets[j].line].Name, lines[b.line].Name
-				if compareSelectors(lineSelector(before), lineSelector(name)) == 0 {
+				if SameRank(before, name) {
 					problems = append(problems, fmt.Errorf("custom lines %q and %q: both have the prefix %v",
 						before, name, b.key.prefix(int(b.bits), family.is4)))
 					break
@@ -69,6 +69,10 @@ func collect(lines []LineOptions) (networks, []error) {
 	}
 	return all, problems
 }
+
+// SameRank reports whether two lines, by their names, are of one rank in match order, such as two custom lines or two search
+// engines: then no prefix can stand in both, because nothing would tell which counts first.
+func SameRank(a, b string) bool { return compareSelectors(lineSelector(a), lineSelector(b)) == 0 }
 
 // add puts a masked prefix of a line into its family.
 func (all *networks) add(prefix netip.Prefix, line uint32) {

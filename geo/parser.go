@@ -95,15 +95,7 @@ func (p sourceParser) hasProvider(code string) bool {
 
 // providerProblem says what is missing when the source is by provider and nobody knows any network of it.
 func (p sourceParser) providerProblem(s Selector) string {
-	code := ""
-	switch s.kind {
-	case kindISP:
-		code = s.name
-	case kindISPProvince, kindISPRegion:
-		code = s.of
-	default:
-		return ""
-	}
+	code := s.provider()
 	known := knownProvider(code)
 	if known == nil || known.hasNetworks() || slices.ContainsFunc(p.isps, func(o ISPOptions) bool { return o.Name == code }) {
 		return ""

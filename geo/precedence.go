@@ -63,8 +63,9 @@ func (s Selector) lineRank() int {
 }
 
 // compare orders two sources that are not lines and both match a client of whom these facts are known: by rank; of two
-// subdivisions the narrower first, as the facts list them; else by String, so that there is always one order.
-func (s Selector) compare(t Selector, f *Facts) int {
+// subdivisions the narrower first, as the facts list them; of two providers that which has the client's autonomous system before
+// that which is told only by a name, and else by their codes; else by String, so that there is always one order.
+func (s Selector) compare(t Selector, f *Facts, isps ispTable) int {
 	if byRank := cmp.Compare(s.rank(), t.rank()); byRank != 0 {
 		return byRank
 	}
@@ -73,5 +74,26 @@ func (s Selector) compare(t Selector, f *Facts) int {
 			return narrower
 		}
 	}
+	if p, q := s.provider(), t.provider(); p != q {
+		hasNumber := isps.hasNumber(p, f)
+		switch {
+		case hasNumber == isps.hasNumber(q, f):
+			return strings.Compare(p, q)
+		case hasNumber:
+			return -1
+		}
+		return 1
+	}
 	return strings.Compare(s.String(), t.String())
+}
+
+// provider is the code of the provider that the source is by; empty: it is by none.
+func (s Selector) provider() string {
+	if s.kind == kindISP {
+		return s.name
+	}
+	if s.kind == kindISPProvince || s.kind == kindISPRegion {
+		return s.of
+	}
+	return ""
 }

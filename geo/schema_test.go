@@ -74,7 +74,7 @@ var schemaCases = []schemaCase{
 			"subdivisions": mlist{mmap{"names": mmap{"en": mtext("Guangdong")}}}, "city": mmap{"names": mmap{"en": mtext("Guangzhou")}},
 			"location": mmap{"latitude": mreal(23.12), "longitude": mreal(113.26)}},
 		"1.0.1.0/24": {"country": mmap{"iso_code": mtext("AU")}, "subdivisions": mlist{mmap{"names": mmap{"en": mtext("Queensland")}}}},
-	}, KnowsContinent | KnowsCountry | KnowsSubdivision | KnowsCity | KnowsPlace, map[string]Facts{
+	}, KnowsContinent | KnowsCountry | KnowsSubdivision | KnowsCityName | KnowsPlace, map[string]Facts{
 		"1.0.0.0": {Continent: "AS", Country: "CN", Subdivisions: []string{"CN-GD"}, City: City{Name: "Guangzhou"},
 			Place: &Coordinates{23.12, 113.26}},
 		"1.0.1.0": {Country: "AU"},
@@ -103,7 +103,7 @@ var schemaCases = []schemaCase{
 		"1.0.0.0/24": {"country_code": mtext("CN"), "state1": mtext("Guangdong"), "state2": mtext(""), "city": mtext("Guangzhou"),
 			"latitude": mmdbtype.Float32(23.125), "longitude": mmdbtype.Float32(113.25)},
 		"1.0.1.0/24": {"autonomous_system_number": mtext("4134"), "autonomous_system_organization": mtext("CHINANET-BACKBONE")},
-	}, KnowsCountry | KnowsSubdivision | KnowsCity | KnowsPlace | KnowsASN | KnowsISP, map[string]Facts{
+	}, KnowsCountry | KnowsSubdivision | KnowsCityName | KnowsPlace | KnowsASN | KnowsISP, map[string]Facts{
 		"1.0.0.0": {Country: "CN", Subdivisions: []string{"CN-GD"}, City: City{Name: "Guangzhou"}, Place: &Coordinates{23.125, 113.25}},
 		"1.0.1.0": {ASN: 4134, Organization: "CHINANET-BACKBONE", OrganizationOfAS: true},
 	}},

@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,30 +191,62 @@ func (f *Facts) inRegion(region string) bool {
 	return false
 }
 
-// Missing says what kind of database the source needs when those loaded know have; empty: they can match it.
-func (s Selector) Missing(have Knowledge) string {
+// Missing says what kind of database the source needs when those loaded know have; empty: they can match it. isps are the
+// providers of the configuration: whether one is told by numbers or by names decides what it needs.
+func (s Selector) Missing(have Knowledge, isps []ISPOptions) string {
+	const (
+		subdivisions = "a City database with subdivisions"
+		countries    = "a database with countries (City or Country)"
+	)
 	switch s.kind {
 	case kindASN:
-		return lack(have, KnowsASN, "an ASN database")
-	case kindISP:
-		return lack(have, KnowsASN|KnowsISP, "an ASN or ISP database")
-	case kindISPProvince, kindISPRegion:
-		isp := lack(have, KnowsASN|KnowsISP, "an ASN or ISP database")
-		place := lack(have, KnowsSubdivision, "a City database with subdivisions")
+		return lack(have, KnowsASN, asnDatabase)
+	case kindISP, kindISPProvince, kindISPRegion:
+		told, database := providerToldBy(s.provider(), isps)
+		isp, place := lack(have, told, database), ""
+		if s.kind != kindISP {
+			place = lack(have, KnowsSubdivision, subdivisions)
+		}
 		if isp != "" && place != "" {
 			return isp + " and " + place
 		}
 		return isp + place
-	case kindCity, kindCityName:
-		return lack(have, KnowsCity, "a City database with cities")
+	case kindCity:
+		return lack(have, KnowsCityID, "a City database with the GeoNames ids of cities (or name the city, as in city:CN/Guangzhou)")
+	case kindCityName:
+		const cityNames = "a City database with the English names of cities"
+		return cmp.Or(lack(have, KnowsCityName, cityNames), lack(have, KnowsCountry, countries))
 	case kindSubdivision, kindRegion:
-		return lack(have, KnowsSubdivision, "a City database with subdivisions")
+		return lack(have, KnowsSubdivision, subdivisions)
 	case kindCountry, kindOverseas, kindOversea:
-		return lack(have, KnowsCountry, "a database with countries (City or Country)")
+		return lack(have, KnowsCountry, countries)
 	case kindContinent:
-		return lack(have, KnowsCountry|KnowsContinent, "a database with countries (City or Country)")
+		return lack(have, KnowsCountry|KnowsContinent, countries)
 	}
 	return ""
+}
+
+const asnDatabase = "an ASN database"
+
+// providerToldBy is what tells that a client is one of a provider, any of it, and what kind of database has that.
+func providerToldBy(code string, isps []ISPOptions) (Knowledge, string) {
+	hasNumbers, hasNames := false, false
+	if known := knownProvider(code); known != nil {
+		hasNumbers, hasNames = len(known.asns) > 0, len(known.names) > 0
+	}
+	for _, o := range isps {
+		if o.Name == code {
+			hasNumbers = len(o.ASNs) > 0 || hasNumbers && !o.Replace
+			hasNames = len(o.Names) > 0 || hasNames && !o.Replace
+		}
+	}
+	switch {
+	case hasNumbers && !hasNames:
+		return KnowsASN, asnDatabase
+	case hasNames && !hasNumbers:
+		return KnowsISP, "an ISP database, with the names of providers"
+	}
+	return KnowsASN | KnowsISP, "an ASN or ISP database"
 }
 
 // lack returns database when have has none of want.

@@ -280,6 +280,10 @@ func TestMissing(t *testing.T) {
 		country = KnowsContinent | KnowsCountry
 		city    = country | KnowsSubdivision | KnowsCity | KnowsPlace
 	)
+	isps := []ISPOptions{
+		{Name: "named", Names: []string{"Named"}}, {Name: "numbered", ASNs: []int{64500}}, {Name: "both", ASNs: []int{64501}, Names: []string{"Both"}},
+		{Name: "unicom", Names: []string{"China Unicom"}, Replace: true}, {Name: "mobile", Names: []string{"CMCC"}},
+	}
 	for _, tc := range []struct {
 		text string
 		have Knowledge
@@ -297,7 +301,20 @@ func TestMissing(t *testing.T) {
 		{"cn_region_guangdong", country, "a City database with subdivisions"},
 		{"cn_region_huadong", country, "a City database with subdivisions"},
 		{"cn_region_huadong", city, ""},
-		{"city:1809858", country | KnowsSubdivision, "a City database with cities"},
+		{"city:1809858", country | KnowsSubdivision | KnowsCityName, "a City database with the GeoNames ids of cities (or name the city, as in city:CN/Guangzhou)"},
+		{"city:1809858", KnowsCityID, ""},
+		{"city:CN/Guangzhou", country | KnowsCityID, "a City database with the English names of cities"},
+		{"city:CN/Guangzhou", KnowsCityName, "a database with countries (City or Country)"},
+		{"city:CN/Guangzhou", KnowsCityName | KnowsCountry, ""},
+		{"isp:named", city | KnowsASN, "an ISP database, with the names of providers"},
+		{"isp:named", KnowsISP, ""},
+		{"isp:numbered", city | KnowsISP, "an ASN database"},
+		{"isp:numbered", KnowsASN, ""},
+		{"isp:both", city, "an ASN or ISP database"},
+		{"isp:both", KnowsASN, ""},
+		{"cn_named_guangdong", KnowsASN, "an ISP database, with the names of providers and a City database with subdivisions"},
+		{"unicom", KnowsASN, "an ISP database, with the names of providers"}, // replaced
+		{"mobile", KnowsASN, ""}, // added to
 		{"city:CN/Guangzhou", city, ""},
 		{"asn:4134", city | KnowsISP, "an ASN database"},
 		{"asn:4134", KnowsASN, ""},
@@ -309,11 +326,15 @@ func TestMissing(t *testing.T) {
 		{"cn_telecom_guangdong", city, "an ASN or ISP database"},
 		{"cn_telecom_huadong", city | KnowsISP, ""},
 	} {
-		if got := mustSelector(t, tc.text).Missing(tc.have); got != tc.want {
+		source, err := ParseSelector(tc.text, nil, isps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := source.Missing(tc.have, isps); got != tc.want {
 			t.Errorf("%s with %b misses %q, want %q", tc.text, tc.have, got, tc.want)
 		}
 	}
-	if got := lineSelector("office").Missing(0); got != "" {
+	if got := lineSelector("office").Missing(0, nil); got != "" {
 		t.Errorf("a custom line misses %q", got)
 	}
 }
@@ -359,7 +380,7 @@ func TestCompare(t *testing.T) {
 		{"oversea", "global"},
 	} {
 		a, b := mustSelector(t, tc.first), mustSelector(t, tc.second)
-		if a.compare(b, london) >= 0 || b.compare(a, london) <= 0 || a.compare(a, london) != 0 {
+		if a.compare(b, london, ispTable{}) >= 0 || b.compare(a, london, ispTable{}) <= 0 || a.compare(a, london, ispTable{}) != 0 {
 			t.Errorf("%s does not come before %s", a, b)
 		}
 	}

@@ -322,9 +322,10 @@ func (p *plan) loses(old, replacement *database, before, have geo.Knowledge) err
 
 // lost lists the sources in use that can be matched with what databases knew before and cannot with what they know then.
 func (p *plan) lost(before, have geo.Knowledge) []string {
+	isps := p.config.File.Geo.ISPs
 	var lost []string
 	for _, u := range p.uses {
-		if u.selector.Missing(before) == "" && u.selector.Missing(have) != "" && !slices.Contains(lost, u.text) {
+		if u.selector.Missing(before, isps) == "" && u.selector.Missing(have, isps) != "" && !slices.Contains(lost, u.text) {
 			lost = append(lost, u.text)
 		}
 	}

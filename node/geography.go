@@ -99,9 +99,9 @@ func (p *plan) tellUses(isTold func(geo.Selector) bool, message func(use) string
 
 // unmatchable lists the sources that none of the databases can match.
 func (p *plan) unmatchable(databases []*database) config.Problems {
-	have := knowledge(databases)
-	return p.tellUses(func(s geo.Selector) bool { return s.Missing(have) != "" }, func(u use) string {
-		return fmt.Sprintf("source %q needs %s: %s", u.text, u.selector.Missing(have), wanted(databases))
+	have, isps := knowledge(databases), p.config.File.Geo.ISPs
+	return p.tellUses(func(s geo.Selector) bool { return s.Missing(have, isps) != "" }, func(u use) string {
+		return fmt.Sprintf("source %q needs %s: %s", u.text, u.selector.Missing(have, isps), wanted(databases))
 	})
 }
 

@@ -101,7 +101,7 @@ type PoolOptions struct {
 
 // LocationOptions is where a pool is: a place, or the coordinates of one. The zero value: nowhere.
 type LocationOptions struct {
-	// A country by its ISO 3166-1 code ("JP": its principal city), or a province of China by its ISO 3166-2 code ("CN-GD": its capital).
+	// A country by its ISO 3166-1 code ("JP": its principal city), or a province of China by its ISO 3166-2 code ("CN-GD": its capital). A line that is one of these does as well: "os_asia_jp", "internal", "cn_region_guangdong".
 	Place string `toml:"place" short:"true"`
 	// Degrees north of the equator; negative: south. It needs longitude.
 	Latitude *float64 `toml:"latitude" range:"-90..90"`

@@ -59,7 +59,7 @@ func fieldsOf(k geo.Knowledge) []string {
 		{geo.KnowsContinent, "continent"}, {geo.KnowsCountry, "country"}, {geo.KnowsSubdivision, "subdivision"},
 		{geo.KnowsCity, "city"}, {geo.KnowsPlace, "coordinates"}, {geo.KnowsASN, "AS number"}, {geo.KnowsISP, "ISP"},
 	} {
-		if k.Has(field.k) {
+		if k&field.k != 0 {
 			names = append(names, field.name)
 		}
 	}

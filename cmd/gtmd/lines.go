@@ -143,7 +143,7 @@ func allLines(here *world) []catalogued {
 		if code := "isp:" + isp.Name; !known[code] {
 			needs := ""
 			if s, err := geo.ParseSelector(code, here.options.Lines, here.options.ISPs); err == nil {
-				needs = s.Missing(0)
+				needs = s.Missing(0, here.options.ISPs)
 			}
 			own = append(own, catalogued{geo.Line{Code: code, Name: isp.Name, Kind: "isp"}, needs})
 		}
@@ -167,7 +167,7 @@ func lineOf(line catalogued, here *world) lineJSON {
 	if err != nil {
 		l.Missing = line.needs // prefixes, or the networks of a provider
 	} else {
-		l.Missing = s.Missing(here.knows)
+		l.Missing = s.Missing(here.knows, here.options.ISPs)
 	}
 	matched := l.Missing == ""
 	l.Matched = &matched

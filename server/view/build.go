@@ -70,6 +70,7 @@ type builder struct {
 	regions map[[sha256.Size]byte]*regions // by what they are made from
 	// The classes by place and by sources; nil until they are needed.
 	places, chains *sites
+	distances      *distances
 	// assigned is the last result of Map.Assign.
 	assigned struct {
 		id     string

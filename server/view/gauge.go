@@ -17,6 +17,8 @@ type gauge struct {
 	// latency is true when it tells milliseconds, by the table.
 	latency bool
 	table   map[cell]uint32
+	// distances are what kilometres are taken from where many are asked for; nil where nothing is divided by them.
+	distances *distances
 }
 
 // cell is a place in the latency table.
@@ -96,11 +98,11 @@ func (g *gauge) measure(c geo.Class, pools []*policy.Pool, rtt map[string]uint32
 	return costs
 }
 
-// appendStanding appends, for the clients of a class, what of the costs of a contest can matter to an answer: the order, or
-// the costs themselves where the round-trip times of this server may come between them.
+// appendStanding appends, for the clients of a class, what of the milliseconds of a contest can matter to an answer: the order,
+// or the milliseconds themselves where the round-trip times of this server may come between them.
 func (g *gauge) appendStanding(dst []byte, c geo.Class, pools contest) []byte {
 	costs := g.measure(c, pools, nil)
-	if g.latency && slices.Contains(costs, unknown) {
+	if slices.Contains(costs, unknown) {
 		dst = append(dst, 'c')
 		for _, cost := range costs {
 			dst = binary.AppendUvarint(dst, uint64(cost))
@@ -146,7 +148,8 @@ func named(pools []*policy.Pool, costs []cost) policy.Costs {
 
 // sites number the classes by all that a gauge looks at, so that it looks once where there are many classes.
 type sites struct {
-	of    []int32 // by class
+	of    []int32     // by class
+	first []geo.Class // by number: the first class that has it
 	count int
 }
 
@@ -188,6 +191,7 @@ func newSites[K comparable](m *geo.Map, keyOf func(geo.Class) K) *sites {
 		if !found {
 			number = int32(s.count)
 			numbers[k] = number
+			s.first = append(s.first, geo.Class(c))
 			s.count++
 		}
 		s.of[c] = number

@@ -135,7 +135,11 @@ func (b *builder) regionsOf(in *Instance, f policy.Family, sources [][]geo.Selec
 	labels := b.assign(sources)
 	if divided {
 		labels = slices.Clone(labels)
-		r.divide(labels, all, b.sitesFor(latency))
+		s := b.sitesFor(latency)
+		if !latency {
+			r.gauge.distances = b.distancesTo(all)
+		}
+		r.divide(labels, all, s)
 	}
 	r.plan = b.input.Map.Plan(labels)
 	b.regions[id] = r
@@ -146,9 +150,10 @@ func (b *builder) regionsOf(in *Instance, f policy.Family, sources [][]geo.Selec
 func (r *regions) divide(labels []int, all [][]contest, s *sites) {
 	r.more = make([][]int32, len(all))
 	reached := make([]bool, len(all))
-	numbers := map[string]int32{}      // policy and standings -> region
+	numbers := map[standing]int32{}    // policy and standings -> region
 	known := make([][]int32, len(all)) // by policy and site: region plus one; 0: not looked at yet
 	var standings []byte
+	appendTo := r.gauge.standings(all)
 	for class, p := range labels {
 		if p < 0 || len(all[p]) == 0 {
 			continue
@@ -159,10 +164,9 @@ func (r *regions) divide(labels []int, all [][]contest, s *sites) {
 		number := &known[p][s.of[class]]
 		if *number == 0 {
 			standings = binary.AppendUvarint(standings[:0], uint64(p))
-			for _, c := range all[p] {
-				standings = r.gauge.appendStanding(standings, geo.Class(class), c)
-			}
-			i, found := numbers[string(standings)]
+			standings = appendTo(standings, p, geo.Class(class))
+			id := standingOf(standings)
+			i, found := numbers[id]
 			switch {
 			case found:
 			case !reached[p]:
@@ -173,11 +177,23 @@ func (r *regions) divide(labels []int, all [][]contest, s *sites) {
 				r.list = append(r.list, region{policy: int32(p), class: geo.Class(class)})
 				r.more[p] = append(r.more[p], i)
 			}
-			numbers[string(standings)] = i
+			numbers[id] = i
 			*number = i + 1
 		}
 		labels[class] = int(*number) - 1
 	}
+}
+
+// standing is a text as the key of a map, of which short ones need no memory of their own.
+type standing struct {
+	start [24]byte
+	more  string
+}
+
+// standingOf is the key of a text that does not end in zeros, or is as long as those that it is told from.
+func standingOf(text []byte) (s standing) {
+	s.more = string(text[copy(s.start[:], text):])
+	return s
 }
 
 // assign is Map.Assign, which it asks once for the same sources in a row.
@@ -195,17 +211,19 @@ func (r *regions) pack(in *Instance, p int, f policy.Family, counter func(Counte
 	d := in.Decisions[answering][f]
 	pools := contenders(d, f)
 	blocks := map[string]*Block{}
+	appendTo := r.gauge.outcomes(d, pools, in.RTT)
+	var id []byte
 	for _, i := range r.of(p) {
-		costs := r.gauge.measure(r.list[i].class, pools, in.RTT)
-		id := outcome(d, costs)
-		block := blocks[id]
+		class := r.list[i].class
+		id = appendTo(id[:0], class)
+		block := blocks[string(id)]
 		if block == nil {
-			block = pack(d, f, in.TTL, named(pools, costs))
+			block = pack(d, f, in.TTL, named(pools, r.gauge.measure(class, pools, in.RTT)))
 			block.Answering, block.counter, block.rtt = answering, -1, in.RTT
 			if counter != nil {
 				block.counter = counter(block.key(in, p, f))
 			}
-			blocks[id] = block
+			blocks[string(id)] = block
 		}
 		put(i, block)
 	}
@@ -246,14 +264,26 @@ func contenders(d *policy.Decision, f policy.Family) []*policy.Pool {
 	return unweighted
 }
 
-// outcome names what contenders at these costs come to: two regions with the same outcome get the same.
-func outcome(d *policy.Decision, costs []cost) string {
-	var id []byte
-	for _, rank := range ranks(costs) {
-		if rank > 0 && d.InForce().Balance == policy.BalanceNearest {
-			rank = 1 // only the first tier answers
-		}
-		id = binary.AppendUvarint(id, uint64(rank))
+// outcomes returns what appends the name of that to which contenders come for the clients of a class: two classes with the same
+// outcome get the same.
+func (g *gauge) outcomes(d *policy.Decision, pools []*policy.Pool, rtt map[string]uint32) func(dst []byte, c geo.Class) []byte {
+	if len(pools) == 0 {
+		return func(dst []byte, _ geo.Class) []byte { return dst }
 	}
-	return string(id)
+	nearest := d.InForce().Balance == policy.BalanceNearest
+	if nearest && g.distances != nil {
+		columns := g.distances.columnsOf(pools)
+		return func(dst []byte, c geo.Class) []byte {
+			return g.distances.appendNearest(dst, columns, g.distances.sites.of[c])
+		}
+	}
+	return func(dst []byte, c geo.Class) []byte {
+		for _, rank := range ranks(g.measure(c, pools, rtt)) {
+			if rank > 0 && nearest {
+				rank = 1 // only the first tier answers
+			}
+			dst = binary.AppendUvarint(dst, uint64(rank))
+		}
+		return dst
+	}
 }
