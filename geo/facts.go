@@ -86,18 +86,18 @@ func (f *Facts) String() string {
 	return strings.Join(words, " ")
 }
 
-// with is a city with what another database of the same country says of it: the id or the name that is missing, unless it is
-// of another city.
+// with is a city with what another database of the same country says of it: the id or the name that is missing, when the
+// other of the two shows that it is the same city.
 func (c City) with(other City) City {
-	isOther := c.Name != "" && !strings.EqualFold(c.Name, other.Name) ||
-		c.GeoNameID != 0 && other.GeoNameID != 0 && c.GeoNameID != other.GeoNameID
-	switch {
-	case c == City{}:
+	if (c == City{}) {
 		return other
-	case isOther:
+	}
+	sameID := c.GeoNameID != 0 && c.GeoNameID == other.GeoNameID
+	sameName := c.Name != "" && strings.EqualFold(c.Name, other.Name)
+	if !sameID && !(sameName && (c.GeoNameID == 0 || other.GeoNameID == 0)) {
 		return c
 	}
-	return City{GeoNameID: max(c.GeoNameID, other.GeoNameID), Name: cmp.Or(c.Name, other.Name)}
+	return City{GeoNameID: cmp.Or(c.GeoNameID, other.GeoNameID), Name: cmp.Or(c.Name, other.Name)}
 }
 
 // join is what several databases know together. Each field is taken from the first that knows it, but what is finer than

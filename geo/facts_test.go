@@ -45,6 +45,9 @@ func TestJoin(t *testing.T) {
 		{"two that disagree about it", []Facts{
 			{Country: "HK"}, {Country: "CN", Subdivisions: []string{"CN-HK"}, Continent: "AS"}, {Country: "HK", City: City{2, "Kowloon"}},
 		}, Facts{Continent: "AS", Country: "HK", City: City{2, "Kowloon"}, Place: at("HK")}},
+		{"a city by number and one by name may be two", []Facts{
+			{Country: "QQ", City: City{GeoNameID: 1809858}}, {Country: "QQ", City: City{Name: "Shenzhen"}},
+		}, Facts{Country: "QQ", City: City{GeoNameID: 1809858}}},
 		{"the continent of the country, when none says it", []Facts{{Country: "BR"}}, Facts{Continent: "SA", Country: "BR", Place: at("BR")}},
 		{"the continent is that of the country, not that of one who knows no country", []Facts{
 			{Continent: "AS"}, {Continent: "NA", Country: "US"},

@@ -174,7 +174,20 @@ func (a *atlas) load(p *plan, before []*database) ([]*database, config.Problems)
 		return nil, problems
 	}
 	a.keepNeeded(p, olds, next, now)
-	return next, p.unmatchable(next)
+	left := p.unmatchable(next)
+	if len(left) == 0 {
+		return next, nil
+	}
+	// What was there before is of no use to these sources: a file that was refused beside it may be.
+	for i, d := range next {
+		if r := a.files[d.path]; d.refused != nil && r.err == nil {
+			next[i] = &database{Database: r.database, path: d.path, stamp: r.stamp}
+		}
+	}
+	if len(p.unmatchable(next)) > 0 {
+		return nil, left
+	}
+	return next, nil
 }
 
 // take is the database of a path after its file has been read. When the file cannot serve, that is the old one with the

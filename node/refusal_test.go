@@ -234,6 +234,43 @@ func TestPartOfADatabase(t *testing.T) {
 	equal(t, "state", database(n).State, admin.DatabaseServes)
 }
 
+// TestDatabaseForOtherSources: a file that is smaller than what was there before, and of another kind, is taken by a
+// configuration whose sources only it can match, at a reload and at a start.
+func TestDatabaseForOtherSources(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	good := worldIn(t, "US")
+	numbers := strings.Replace(geography, `["country:JP"]`, `["asn:3"]`, 1)
+	taken := func(what string, n *node.Node) {
+		t.Helper()
+		equal(t, what, database(n).State+" "+answer(n, dns.TypeA, "9.0.0.0/24"), admin.DatabaseServes+" "+toJapan)
+	}
+	for _, how := range []string{"reload", "start"} {
+		s.put("city.mmdb", good)
+		n := s.start(plainHeader, static, geography)
+		s.copyIs(good)
+		if how == "start" {
+			n.Close()
+		}
+		s.put("city.mmdb", mmdb(t, "GeoLite2-ASN", built, "9.0.0.0/8 3"))
+		if how == "start" {
+			n = s.start(plainHeader, static, numbers)
+		} else {
+			eventually(t, admin.DatabaseRefused, func() string { return database(n).State })
+			if err := s.reload(n, plainHeader, static, numbers); err != nil {
+				t.Fatal(err)
+			}
+		}
+		taken(how, n)
+		n.Close()
+		for _, left := range []string{"state/geo", "city.mmdb"} {
+			if err := os.RemoveAll(s.path(left)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestDatabaseThatEmpties: a database that moves clients who get answers to a policy whose addresses are all offline is
 // refused, live and at a reload; another one that came with it is not.
 func TestDatabaseThatEmpties(t *testing.T) {
@@ -271,6 +308,12 @@ func TestDatabaseThatEmpties(t *testing.T) {
 		equal(t, "elsewhere", answer(n, dns.TypeA, elsewhere), toOthers)
 	}
 	equal(t, "failures", metric(t, n, failures), "1")
+	// One that is replaced at the moment of a reload is not to blame for the other.
+	s.put("asn.mmdb", asn(5))
+	if err := s.reload(n, plainHeader, offline, both); err != nil {
+		t.Error(err)
+	}
+	equal(t, "states", states(), admin.DatabaseServes+" "+admin.DatabaseRefused)
 	// A configuration that would empty answers whatever the databases say is refused as ever.
 	contains(t, s.reload(n, plainHeader, strings.Replace(offline, `"192.0.2.1"`, `{ address = "192.0.2.1", mode = "offline" }`, 1), both), "every address is offline")
 	// With addresses it is taken up.

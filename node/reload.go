@@ -51,28 +51,51 @@ func (n *Node) rehearse(p *plan) (*plan, *view.View, error) {
 		return p, built, nil
 	}
 	loaded := n.world.Load().databases
-	next, replaced := slices.Clone(p.databases), []int(nil)
+	left, replaced := slices.Clone(p.databases), []int(nil)
 	for i, d := range p.databases {
 		if old := databaseOf(loaded, d.path); old != nil && old.Database != d.Database {
-			next[i] = old.refuse(d.stamp, fmt.Errorf("geo database %q: %w", d.path, err), time.Now())
+			left[i] = old
 			replaced = append(replaced, i)
 		}
 	}
-	if len(replaced) == 0 || len(p.unmatchable(next)) > 0 {
+	if len(replaced) == 0 {
 		return nil, nil, err
+	}
+	q, built, e := n.rehearseWith(p, left)
+	if e != nil {
+		return nil, nil, err
+	}
+	// One after the other, so that only those are refused that are to blame.
+	refused := map[int]*database{}
+	for _, i := range replaced {
+		d, with := p.databases[i], slices.Clone(q.databases)
+		with[i] = d
+		next, v, why := n.rehearseWith(p, with)
+		if why == nil {
+			q, built = next, v
+			continue
+		}
+		n.atlas.fail(d.path, d.stamp)
+		refused[i] = databaseOf(loaded, d.path).refuse(d.stamp, fmt.Errorf("geo database %q: %w", d.path, why), time.Now())
+	}
+	for i, d := range refused {
+		q.databases[i] = d
+	}
+	return q, built, nil
+}
+
+// rehearseWith is rehearseOnce for the plan with other databases, which is returned, too.
+func (n *Node) rehearseWith(p *plan, databases []*database) (*plan, *view.View, error) {
+	if problems := p.unmatchable(databases); len(problems) > 0 {
+		return nil, nil, problems
 	}
 	q := *p
-	q.databases = next
-	if q.compileMap(n.atlas) != nil {
+	q.databases = slices.Clone(databases)
+	if err := q.compileMap(n.atlas); err != nil {
 		return nil, nil, err
 	}
-	if built, e := n.rehearseOnce(&q); e == nil {
-		for _, i := range replaced {
-			n.atlas.fail(next[i].path, next[i].stamp)
-		}
-		return &q, built, nil
-	}
-	return nil, nil, err
+	built, err := n.rehearseOnce(&q)
+	return &q, built, err
 }
 
 func (n *Node) rehearseOnce(p *plan) (*view.View, error) {

@@ -231,5 +231,5 @@ func (n *Node) tellDatabases(before *world, after []*database, took time.Duratio
 
 func (n *Node) logRefused(d *database) {
 	n.log.Error("geo database refused: an older one serves on", "path", d.path, "error", d.refused, "serves", d.serving(),
-		"action", "put a good file there: it is picked up by itself")
+		"action", "put a good file there: it is picked up by itself; if the file is right, do what the error says")
 }
