@@ -1,18 +1,11 @@
 package geo
 
 import (
-	"cmp"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
 )
-
-// compareSelectors orders sources by match order; of one rank they are equal.
-func compareSelectors(a, b Selector) int { return cmp.Compare(a.rank(), b.rank()) }
-
-func compareTexts(a, b string) int { return strings.Compare(a, b) }
 
 // aspects lays the databases over both families: in the order of the configuration, each fact from the first that knows it (join).
 func (c *compiler) aspects(databases []*Database) (v4, v6 aspects, err error) {
@@ -196,11 +189,7 @@ func newLayers(reduce func(*Facts) Facts) *layers {
 
 // number is the number of a list of facts.
 func (l *layers) number(list []uint32) uint32 {
-	var name []byte
-	for _, n := range list {
-		name = binary.BigEndian.AppendUint32(name, n)
-	}
-	number := l.names.number(string(name))
+	number := l.names.number(listName(list))
 	if int(number) == len(l.lists) {
 		l.lists = append(l.lists, list)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Input is what [Compile] lays over the address space.
@@ -68,7 +69,7 @@ func sortedSources(selectors []Selector) []Selector {
 		if order := compareSelectors(a, b); order != 0 {
 			return order
 		}
-		return compareTexts(a.String(), b.String())
+		return strings.Compare(a.String(), b.String())
 	})
 	return slices.Compact(sources)
 }
@@ -137,18 +138,14 @@ func newCompiler(m *Map, places bool) *compiler {
 
 // matched lists the parts of the wanted kind that the facts match, in match order: four octets for the index of each.
 func (c *compiler) matched(f *Facts, location bool) string {
-	var found []int
+	var found []uint32
 	for i, part := range c.parts {
 		if part.isLocation() == location && part.matches(f, c.m.isps) {
-			found = append(found, i)
+			found = append(found, uint32(i))
 		}
 	}
-	slices.SortStableFunc(found, func(i, j int) int { return c.parts[i].compare(c.parts[j], f, c.m.isps) })
-	name := make([]byte, 0, 4*len(found))
-	for _, i := range found {
-		name = binary.BigEndian.AppendUint32(name, uint32(i))
-	}
-	return string(name)
+	slices.SortStableFunc(found, func(i, j uint32) int { return c.parts[i].compare(c.parts[j], f, c.m.isps) })
+	return listName(found)
 }
 
 // locate is the number of the location aspect of what is known.

@@ -1,5 +1,7 @@
 package geo
 
+import "encoding/binary"
+
 // An interner numbers values in the order in which they come.
 type interner[T comparable] struct {
 	values  []T
@@ -16,4 +18,13 @@ func (in *interner[T]) number(value T) uint32 {
 		in.numbers[value] = n
 	}
 	return n
+}
+
+// listName makes a list of numbers a value that an interner can have: four octets for each.
+func listName(list []uint32) string {
+	name := make([]byte, 0, 4*len(list))
+	for _, n := range list {
+		name = binary.BigEndian.AppendUint32(name, n)
+	}
+	return string(name)
 }

@@ -1,9 +1,6 @@
 package geo
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "slices"
 
 // nests numbers the lists of lines that contain an address, in match order: of one rank the longest prefix first.
 type nests struct {
@@ -67,11 +64,7 @@ func (n *nests) enter(line, outside uint32) uint32 {
 
 // number returns the number of a nest.
 func (n *nests) number(inside []uint32) uint32 {
-	var name []byte
-	for _, line := range inside {
-		name = binary.BigEndian.AppendUint32(name, line)
-	}
-	nest := n.names.number(string(name))
+	nest := n.names.number(listName(inside))
 	if int(nest) == len(n.chains) {
 		n.inside = append(n.inside, inside)
 		n.chains = append(n.chains, n.chainOf(inside))

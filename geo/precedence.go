@@ -97,3 +97,6 @@ func (s Selector) provider() string {
 	}
 	return ""
 }
+
+// compareSelectors orders sources by match order; of one rank they are equal.
+func compareSelectors(a, b Selector) int { return cmp.Compare(a.rank(), b.rank()) }
