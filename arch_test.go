@@ -17,8 +17,8 @@ import (
 // arrows are the imports that packages of this module may have of each other. A new arrow is a line in a review.
 var arrows = map[string][]string{
 	"cmd/gtmd":    {"node", "config", "admin", "geo", "geo/mmdb"},
-	"node":        {"config", "policy", "geo", "healthcheck", "server", "server/view", "admin"},
-	"config":      {"policy", "geo", "healthcheck", "server", "admin"},
+	"node":        {"config", "policy", "geo", "healthcheck", "resolver", "server", "server/view", "admin"},
+	"config":      {"policy", "geo", "healthcheck", "resolver", "server", "admin"},
 	"server":      {"server/view", "server/wire", "policy"},
 	"server/view": {"server/wire", "policy", "geo"},
 	"server/wire": {},
@@ -26,11 +26,14 @@ var arrows = map[string][]string{
 	"geo":         {},
 	"geo/mmdb":    {"geo"},
 	"healthcheck": {},
+	"resolver":    {},
 	"admin":       {},
 	"deploy":      {},
 	"docs":        {},
 	"e2e":         {},
 	".":           {},
+
+	"bench/probes/blackbox": {},
 }
 
 // testArrows are further imports that tests may have.
@@ -51,7 +54,8 @@ var libraries = map[string][]string{
 	"geo/mmdb":    {"github.com/maxmind/mmdbwriter", "github.com/oschwald/maxminddb-golang"},
 	"server":      {"github.com/prometheus/client_golang", "golang.org/x/sys"},
 	"server/view": {"github.com/miekg/dns"},
-	"healthcheck": {"github.com/prometheus/client_golang", "golang.org/x/net"},
+	"healthcheck": {"github.com/miekg/dns", "github.com/prometheus/client_golang", "golang.org/x/net", "golang.org/x/sys", "google.golang.org/protobuf"},
+	"resolver":    {"github.com/miekg/dns", "github.com/prometheus/client_golang"},
 	"admin":       {"github.com/prometheus/client_golang"},
 }
 
