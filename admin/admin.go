@@ -1,5 +1,5 @@
-// Package admin is the HTTP side of a running gtmd: a read-only JSON API, /metrics, /healthz and /readyz, over TCP for
-// monitoring and over a unix socket for the command line.
+// Package admin is the HTTP side of a running gtmd: a JSON API, /metrics, /healthz and /readyz, over TCP for monitoring
+// and over a unix socket for the command line. Only the socket takes what steers; reports of origins come in over both.
 //
 // It knows nothing of DNS. Whatever it shows it asks of its Backend; the types of this file are what the API sends.
 package admin
@@ -23,6 +23,17 @@ type Backend interface {
 	// Switch makes a policy serve a set, by its role, until availability or the operator moves it again. Each family that
 	// the policy decides moves by itself; it is an error only when none can.
 	Switch(context.Context, SwitchRequest) (SwitchResult, error)
+	// Overrides are those in force, the oldest first.
+	Overrides() []Override
+	// SetOverride puts an override in force, in place of one on the same target. The request has passed its Check. An
+	// [*EmptyError] says that it would leave an instance nothing to answer with, and that it takes force. One without an expiry
+	// is worth a warning.
+	SetOverride(context.Context, OverrideRequest) (OverrideResult, error)
+	// ClearOverride ends overrides and tells which. It is an error when there is none of that ID, or on exactly that target.
+	ClearOverride(context.Context, ClearRequest) (ClearResult, error)
+	// Push takes the report of an origin on itself. [ErrPushToken] and [ErrPushTarget] say that it is not believed; any other
+	// error that it could not be taken just now. The time it takes must tell neither of tokens nor of what targets there are.
+	Push(context.Context, PushReport) error
 }
 
 // Version says which program runs.
@@ -42,6 +53,9 @@ type Status struct {
 	Config    ConfigStatus     `json:"config"`
 	Listen    []netip.AddrPort `json:"listen"`
 	Databases []DatabaseStatus `json:"databases"` // in the order of the configuration
+	// Blind is for which families no verdict turns down now.
+	Blind     []BlindStatus    `json:"blind"`
+	Overrides []Override       `json:"overrides"` // the oldest first
 	Instances []InstanceStatus `json:"instances"`
 	Pools     []PoolStatus     `json:"pools"`
 	Switches  []Switch         `json:"switches"` // the latest first
@@ -121,39 +135,6 @@ type SetStatus struct {
 	Need        int             `json:"need"`
 	Pools       []string        `json:"pools"`
 	Members     []AddressStatus `json:"members,omitempty"` // only in explanations
-}
-
-// PoolStatus is the state of one pool.
-type PoolStatus struct {
-	Name        string          `json:"name"`
-	Type        string          `json:"type"`
-	HealthCheck string          `json:"health_check,omitempty"`
-	Addresses   []AddressStatus `json:"addresses"`
-}
-
-// AddressStatus is the state of one address.
-type AddressStatus struct {
-	Pool    string `json:"pool,omitempty"` // only in explanations
-	Address string `json:"address"`
-	Remark  string `json:"remark,omitempty"`
-	Mode    string `json:"mode"`
-	Weight  uint32 `json:"weight"`
-	// Available is whether the address counts; Standing why: "up", "down", "no result yet", "not probed", "always online", "always offline".
-	Available bool   `json:"available"`
-	Standing  string `json:"standing"`
-	Served    bool   `json:"served,omitempty"` // only in explanations
-	// What the health check knows; empty for an address that is not probed.
-	Since            *time.Time `json:"since,omitempty"`
-	Reason           string     `json:"reason,omitempty"`
-	Good             int        `json:"good,omitempty"`
-	Bad              int        `json:"bad,omitempty"`
-	LastProbe        *time.Time `json:"last_probe,omitempty"`
-	LastMilliseconds float64    `json:"last_milliseconds,omitempty"`
-	LastError        string     `json:"last_error,omitempty"`
-	// CannotProbe: the latest attempt failed for a lack of this machine, which LastError names; the verdict stays as it was.
-	CannotProbe        bool       `json:"cannot_probe,omitempty"`
-	Warning            string     `json:"warning,omitempty"`
-	CertificateExpires *time.Time `json:"certificate_expires,omitempty"`
 }
 
 // Switch is one change of the set in force.

@@ -3,6 +3,8 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -12,25 +14,55 @@ import (
 // maxBody bounds the body of a request, in octets.
 const maxBody = 64 << 10
 
-// routes returns the handler of one listener. What changes state is there only over the unix socket, whose file
-// permissions say who may.
-func (s *Server) routes(socket bool) http.Handler {
-	mux := http.NewServeMux()
-	handle := func(pattern, name string, h http.HandlerFunc) {
-		mux.Handle(pattern, s.metrics.observe(name, h))
+// route is one thing that the API answers.
+type route struct {
+	pattern string // as [http.ServeMux] reads it
+	name    string // in metrics
+	who     access
+	handler http.HandlerFunc
+}
+
+// access is who may use a route.
+type access int
+
+const (
+	readers  access = iota // over TCP those with the admin token, where one is needed; all who may use the socket
+	everyone               // no admin token is needed
+	steerers               // only those who may use the socket: the permissions of its file say who
+)
+
+func (s *Server) routes() []route {
+	return []route{
+		{"GET /healthz", "healthz", everyone, s.healthz},
+		{"GET /-/healthy", "healthz", everyone, s.healthz},
+		{"GET /readyz", "readyz", everyone, s.readyz},
+		{"GET /-/ready", "readyz", everyone, s.readyz},
+		{"GET /metrics", "metrics", readers, promhttp.HandlerFor(s.gatherer, promhttp.HandlerOpts{}).ServeHTTP},
+		{"GET /api/v1/status", "status", readers, func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.backend.Status()) }},
+		{"GET /api/v1/explain", "explain", readers, s.explain},
+		{"GET /api/v1/overrides", "overrides", readers, s.listOverrides},
+		{"POST /api/v1/push/{check}/{address}", "push", everyone, s.push}, // it wants a token of its own
+		{"POST /api/v1/reload", "reload", steerers, s.reload},
+		{"POST /api/v1/switch", "switch", steerers, s.switchSet},
+		{"POST /api/v1/overrides", "override", steerers, s.setOverride},
+		{"POST /api/v1/overrides/clear", "override_clear", steerers, s.clearOverride},
 	}
-	handle("GET /healthz", "healthz", s.healthz)
-	handle("GET /-/healthy", "healthz", s.healthz)
-	handle("GET /readyz", "readyz", s.readyz)
-	handle("GET /-/ready", "readyz", s.readyz)
-	handle("GET /metrics", "metrics", promhttp.HandlerFor(s.gatherer, promhttp.HandlerOpts{}).ServeHTTP)
-	handle("GET /api/v1/status", "status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.backend.Status()) })
-	handle("GET /api/v1/explain", "explain", s.explain)
+}
+
+// handler returns the handler of one listener, the socket's or that over TCP.
+func (s *Server) handler(socket bool) http.Handler {
+	mux, open := http.NewServeMux(), map[string]bool{}
+	for _, r := range s.routes() {
+		if r.who == steerers && !socket {
+			continue
+		}
+		mux.Handle(r.pattern, s.metrics.observe(r.name, r.handler))
+		open[r.pattern] = r.who == everyone
+	}
 	if socket {
-		handle("POST /api/v1/reload", "reload", s.reload)
-		handle("POST /api/v1/switch", "switch", s.switchSet)
+		return http.MaxBytesHandler(mux, maxBody)
 	}
-	return http.MaxBytesHandler(mux, maxBody)
+	return http.MaxBytesHandler(s.requireToken(mux, open), maxBody)
 }
 
 // healthz says that the process is alive: it answers HTTP.
@@ -72,14 +104,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) switchSet(w http.ResponseWriter, r *http.Request) {
 	var request SwitchRequest
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&request); err != nil {
-		code := http.StatusBadRequest
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			code = http.StatusRequestEntityTooLarge
-		}
-		replyError(w, code, errors.New(`want a JSON body such as {"instance":"cdn-origin","policy":"Global","set":"primary"}: `+err.Error()))
+	if !readBody(w, r, &request, `{"instance":"cdn-origin","policy":"Global","set":"primary"}`) {
 		return
 	}
 	result, err := s.backend.Switch(r.Context(), request)
@@ -88,6 +113,70 @@ func (s *Server) switchSet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, result)
+}
+
+func (s *Server) listOverrides(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, OverrideList{Overrides: append([]Override{}, s.backend.Overrides()...)})
+}
+
+func (s *Server) setOverride(w http.ResponseWriter, r *http.Request) {
+	var request OverrideRequest
+	if !readBody(w, r, &request, `{"address":"192.0.2.1","state":"down","reason":"new kernel","author":"alice","for":"30m"}`) {
+		return
+	}
+	if err := request.Check(time.Now()); err != nil {
+		replyError(w, http.StatusBadRequest, err)
+		return
+	}
+	result, err := s.backend.SetOverride(r.Context(), request)
+	if err != nil {
+		code := http.StatusUnprocessableEntity
+		if _, empties := errors.AsType[*EmptyError](err); empties {
+			code = http.StatusConflict
+		}
+		replyError(w, code, err)
+		return
+	}
+	reply(w, http.StatusOK, result)
+}
+
+func (s *Server) clearOverride(w http.ResponseWriter, r *http.Request) {
+	var request ClearRequest
+	if !readBody(w, r, &request, `{"id":"o17","author":"alice"}`) {
+		return
+	}
+	if err := request.Check(); err != nil {
+		replyError(w, http.StatusBadRequest, err)
+		return
+	}
+	result, err := s.backend.ClearOverride(r.Context(), request)
+	if err != nil {
+		replyError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	result.Cleared = append([]Override{}, result.Cleared...)
+	reply(w, http.StatusOK, result)
+}
+
+// readBody decodes the body of a request, one JSON value like the example. When it is not, this replies and returns false.
+func readBody(w http.ResponseWriter, r *http.Request, into any, example string) bool {
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		switch _, err = decoder.Token(); {
+		case errors.Is(err, io.EOF):
+			return true
+		case err == nil:
+			err = errors.New("something follows it")
+		}
+	}
+	code := http.StatusBadRequest
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		code = http.StatusRequestEntityTooLarge
+	}
+	replyError(w, code, fmt.Errorf("want a JSON body such as %s: %w", example, err))
+	return false
 }
 
 // Failure is the body of every API reply that is no success, but for paths and methods that do not exist.

@@ -82,6 +82,14 @@ func TestRoutes(t *testing.T) {
 		{tcp, "POST", "/api/v1/switch", 404, "404 page not found\n"},
 		{socket, "GET", "/api/v1/reload", 405, "Method Not Allowed\n"},
 		{socket, "GET", "/api/v1/switch", 405, "Method Not Allowed\n"},
+		{tcp, "POST", "/api/v1/overrides", 405, "Method Not Allowed\n"},
+		{tcp, "POST", "/api/v1/overrides/clear", 404, "404 page not found\n"},
+		{tcp, "DELETE", "/api/v1/overrides", 405, "Method Not Allowed\n"},
+		{socket, "DELETE", "/api/v1/overrides", 405, "Method Not Allowed\n"},
+		{socket, "GET", "/api/v1/overrides/clear", 405, "Method Not Allowed\n"},
+		{tcp, "GET", "/api/v1/push/web/192.0.2.1", 405, "Method Not Allowed\n"},
+		{socket, "PUT", "/api/v1/push/web/192.0.2.1", 405, "Method Not Allowed\n"},
+		{tcp, "POST", "/api/v1/push/web", 404, "404 page not found\n"},
 	} {
 		r := send(t, row.address, row.method, row.path, "")
 		equal(t, row.method+" "+row.path, r.code, row.code)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -24,18 +25,24 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files in testdata anew")
 
-// backend is a process whose state is made up. Reload and Switch note what they were asked.
+// backend is a process whose state is made up. What steers it, and what is reported to it, it notes.
 type backend struct {
 	down     atomic.Bool
 	reloads  atomic.Int64
 	err      error
 	switched chan admin.SwitchRequest
 	asked    chan admin.Question
+	set      chan admin.OverrideRequest
+	cleared  chan admin.ClearRequest
+	pushed   chan admin.PushReport
 	hold     chan struct{} // Reload waits for it when it is not nil
 }
 
 func newBackend() *backend {
-	return &backend{switched: make(chan admin.SwitchRequest, 1), asked: make(chan admin.Question, 1)}
+	return &backend{
+		switched: make(chan admin.SwitchRequest, 1), asked: make(chan admin.Question, 1), set: make(chan admin.OverrideRequest, 1),
+		cleared: make(chan admin.ClearRequest, 1), pushed: make(chan admin.PushReport, 1),
+	}
 }
 
 func (b *backend) Ready() error {
@@ -57,6 +64,47 @@ func (b *backend) Switch(_ context.Context, r admin.SwitchRequest) (admin.Switch
 	b.switched <- r
 	kept := []admin.KeptFamily{{Family: "ipv6", Reason: "the primary set is not available"}}
 	return admin.SwitchResult{SwitchRequest: r, Moved: []string{"ipv4"}, Kept: kept}, b.err
+}
+
+func (b *backend) Overrides() []admin.Override {
+	expires, over := at(50), admin.DefaultDrain
+	return []admin.Override{
+		{ID: "o1", OverrideTarget: admin.OverrideTarget{Address: "192.0.2.1", Pool: "test1"}, State: "drain", Reason: "new kernel", Author: "alice",
+			Since: at(1), Expires: &expires, Over: &over, Phase: "draining, weight 40%", Affects: 1},
+		{ID: "o2", OverrideTarget: admin.OverrideTarget{Instance: "cdn-origin", Policy: "Global", Set: "backup"}, State: "down", Reason: "not paid",
+			Author: "bob", Since: at(2), Forced: true, Affects: 2},
+	}
+}
+
+func (b *backend) SetOverride(_ context.Context, r admin.OverrideRequest) (admin.OverrideResult, error) {
+	b.set <- r
+	o := b.Overrides()[0]
+	o.OverrideTarget, o.State, o.Reason, o.Author = r.OverrideTarget, r.State, r.Reason, r.Author
+	if r.Until != nil || r.For != 0 {
+		return admin.OverrideResult{Override: o}, b.err
+	}
+	o.Expires = nil
+	return admin.OverrideResult{Override: o, Warnings: []string{"it has no end"}}, b.err
+}
+
+func (b *backend) ClearOverride(_ context.Context, r admin.ClearRequest) (admin.ClearResult, error) {
+	b.cleared <- r
+	if r.ID == "o9" {
+		return admin.ClearResult{}, b.err
+	}
+	return admin.ClearResult{Cleared: b.Overrides()[:1]}, b.err
+}
+
+// Push believes the token "secret" for 2001:db8::1 and the check "a/b", and fails with err.
+func (b *backend) Push(_ context.Context, r admin.PushReport) error {
+	b.pushed <- r
+	switch {
+	case r.Check != "a/b" || r.Address != "2001:db8::1":
+		return fmt.Errorf("report: %w", admin.ErrPushTarget)
+	case r.Token != "secret":
+		return fmt.Errorf("report: %w", admin.ErrPushToken)
+	}
+	return b.err
 }
 
 func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
@@ -81,18 +129,34 @@ func (b *backend) Explain(q admin.Question) (admin.Explanation, error) {
 	}, nil
 }
 
+func note() *admin.OverrideNote {
+	expires := at(50)
+	return &admin.OverrideNote{ID: "o1", State: "drain", Reason: "new kernel", Author: "alice", Since: at(1), Expires: &expires}
+}
+
+// probed is what a health check knows, with everything in it.
+func probed() admin.ProbeStatus {
+	since, expires := at(1), at(59)
+	return admin.ProbeStatus{
+		Verdict: "down", Since: &since, Reason: "HTTP 503, wanted 200-499", Bad: 3, Good: 1, LastProbe: &since, LastMilliseconds: 10,
+		Phases:    &admin.Phases{ConnectMS: 1.5, TLSMS: 3, FirstByteMS: 5, BodyMS: 0.5},
+		LastError: "HTTP 503, wanted 200-499", CannotProbe: true, Degraded: "took 2s", Flapping: &since, Warning: "soon", CertificateExpires: &expires,
+	}
+}
+
 func sets(members bool) []admin.SetStatus {
 	since := at(1)
 	s := admin.SetStatus{Role: "backup", InForce: true, Available: true, Since: &since, Verdict: "in force", Balance: "all",
 		UpAddresses: 1, Addresses: 2, Need: 1, Pools: []string{"test2"}}
 	if members {
-		s.Members = []admin.AddressStatus{{Pool: "test2", Address: "192.0.2.2", Mode: "intelligent", Weight: 1, Available: true, Standing: "up", Served: true}}
+		s.Members = []admin.AddressStatus{{Pool: "test2", Address: "192.0.2.2", Mode: "intelligent", Weight: 1, Share: 40,
+			Available: true, Standing: "up", Served: true, Override: note()}}
 	}
 	return []admin.SetStatus{s}
 }
 
 func (b *backend) Status() admin.Status {
-	refused, since, until, expires := at(3), at(1), at(2), at(59)
+	refused, since, until := at(3), at(1), at(2)
 	return admin.Status{
 		Version: admin.Version{Version: "1.2.3", Revision: "abc", Modified: true, Go: "go1.26.0", Platform: "linux/amd64"},
 		Started: at(0), Ready: "ready", Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
@@ -103,10 +167,25 @@ func (b *backend) Status() admin.Status {
 		Instances: []admin.InstanceStatus{{Name: "cdn-origin", AccessDomain: "origin.gtm.test.", BusinessDomains: []string{"www.shop.test."}, TTL: 60,
 			Policies: []admin.PolicyStatus{{Name: "Global", Sources: []string{"global"}, Family: "ipv4", InForce: "backup", Why: "failback waits",
 				Since: since, Until: &until, Sets: sets(false)}}}},
-		Pools: []admin.PoolStatus{{Name: "test1", Type: "ipv4", HealthCheck: "web", Addresses: []admin.AddressStatus{{
-			Address: "192.0.2.1", Remark: "rack 2", Mode: "intelligent", Weight: 1, Standing: "down", Since: &since, Reason: "HTTP 503, wanted 200-499",
-			Bad: 3, Good: 1, LastProbe: &since, LastMilliseconds: 1.5, LastError: "HTTP 503, wanted 200-499", Warning: "soon", CertificateExpires: &expires,
-		}}}},
+		Blind:     []admin.BlindStatus{{Family: "ipv6", Since: since, Reason: "9 of 10 targets in 4 networks fail at once"}},
+		Overrides: b.Overrides(),
+		Pools: []admin.PoolStatus{
+			{Name: "test1", Type: "ipv4", HealthChecks: []string{"web"}, Addresses: []admin.AddressStatus{{
+				Address: "192.0.2.1", Remark: "rack 2", Mode: "intelligent", Weight: 1, Share: 100, Standing: "down", ProbeStatus: probed(),
+			}}},
+			{Name: "names", Type: "domain", HealthChecks: []string{"web", "tls"}, Judge: "any",
+				Resolved: []admin.ResolvedStatus{
+					{Name: "origin.example", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::1")}, At: &since, Error: "SERVFAIL"},
+				},
+				Addresses: []admin.AddressStatus{{
+					Address: "origin.example", Mode: "intelligent", Weight: 2, Share: 40, Available: true, Standing: "up", Override: note(),
+					ProbeStatus: admin.ProbeStatus{Verdict: "unknown"},
+					Checks: []admin.CheckStatus{
+						{HealthCheck: "web", Address: "2001:db8::1", ProbeStatus: probed()},
+						{HealthCheck: "tls", Address: "2001:db8::1", ProbeStatus: admin.ProbeStatus{Verdict: "up", Phases: &admin.Phases{ConnectMS: 2}}},
+					},
+				}}},
+		},
 		Switches: []admin.Switch{{Time: since, Instance: "cdn-origin", Policy: "Global", Family: "ipv4", From: "primary", To: "backup",
 			Why: "failover", Reason: "192.0.2.1: HTTP 503, wanted 200-499"}},
 	}

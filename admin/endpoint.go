@@ -38,7 +38,7 @@ func (s *Server) openTCP(listen string) (*endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the admin API on %s: %w%s", listen, err, s.hint(listen, err))
 	}
-	return &endpoint{listener: l, http: newHTTP(s.requireToken(s.routes(false)), s.log)}, nil
+	return &endpoint{listener: l, http: newHTTP(s.handler(false), s.log)}, nil
 }
 
 // hint says why an address cannot be had when it is ours that is in the way. The caller holds mu.
@@ -73,7 +73,7 @@ func (s *Server) openSocket(path string) (*endpoint, error) {
 		l.Close()
 		return nil, fmt.Errorf("open the admin socket: %w", err)
 	}
-	return &endpoint{listener: l, http: newHTTP(s.routes(true), s.log)}, nil
+	return &endpoint{listener: l, http: newHTTP(s.handler(true), s.log)}, nil
 }
 
 // newHTTP bounds everything that a client may drag out.

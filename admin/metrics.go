@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
+	pushes    *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -23,14 +24,32 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "gtmd_http_request_duration_seconds", Help: "Time to answer requests to the admin API.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 7),
 		}, []string{"handler"}),
+		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gtmd_push_reports_total", Help: "Reports that origins sent on themselves, by what became of them.",
+		}, []string{"result"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.durations} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.pushes} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
 	}
+	for _, result := range []pushResult{pushTaken, pushMalformed, pushNoToken, pushWrongToken, pushUnknown, pushFailed} {
+		m.pushes.WithLabelValues(string(result))
+	}
 	return m, nil
 }
+
+// pushResult is what became of the report of an origin.
+type pushResult string
+
+const (
+	pushTaken      pushResult = "taken"
+	pushMalformed  pushResult = "malformed"
+	pushNoToken    pushResult = "no_token"
+	pushWrongToken pushResult = "wrong_token"
+	pushUnknown    pushResult = "unknown_target"
+	pushFailed     pushResult = "failed"
+)
 
 // observe counts and times a handler.
 func (m *metrics) observe(name string, h http.HandlerFunc) http.Handler {

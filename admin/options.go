@@ -7,12 +7,14 @@ import (
 
 // Options is the [admin] section of the configuration.
 type Options struct {
-	// Address of the read-only API, /metrics, /healthz and /readyz over HTTP. Empty: none.
+	// Address of the API, /metrics, /healthz and /readyz over HTTP. It is read-only but for the reports of origins on themselves (protocol push). Empty: none.
 	Listen string `toml:"listen" default:"127.0.0.1:8553"`
 	// Path of the unix socket that the command line uses. Empty: none.
 	Socket string `toml:"socket" default:"/run/gtmd/admin.sock"`
-	// File with the bearer token that HTTP requests must carry when listen is not a loopback address. /healthz and /readyz need none.
+	// File with the bearer token that HTTP requests must carry when listen is not a loopback address. /healthz and /readyz need none, and reports of origins carry that of their health check.
 	TokenFile string `toml:"token_file"`
+	// Whether /metrics has those of each address too. Without them a hundred thousand addresses can be scraped: pools, sets and policies are there all the same.
+	AddressMetrics bool `toml:"address_metrics" default:"true"`
 }
 
 // NeedsToken reports whether HTTP requests must carry the token of TokenFile: others than this machine can reach Listen.

@@ -30,23 +30,25 @@ func readToken(options Options) (*[sha256.Size]byte, error) {
 	return &hash, nil
 }
 
-// requireToken lets requests through that carry the token, and those of health checks. Hashes are compared, so that the
-// time taken tells nothing of the token, not even its length.
-func (s *Server) requireToken(next http.Handler) http.Handler {
+// requireToken lets requests through that carry the token, and those whose pattern is open. Hashes are compared, so that
+// the time taken tells nothing of the token, not even its length.
+func (s *Server) requireToken(mux *http.ServeMux, open map[string]bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/-/healthy", "/-/ready":
-			next.ServeHTTP(w, r)
-			return
+		// What the mux makes of the path decides, so that no spelling of a path is open for one and not for the other.
+		if _, pattern := mux.Handler(r); !open[pattern] {
+			got := sha256.Sum256([]byte(bearer(r)))
+			if want := s.token.Load(); want != nil && subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+				unauthorized(w, "a bearer token is needed: the content of the token_file")
+				return
+			}
 		}
-		got := sha256.Sum256([]byte(bearer(r)))
-		if want := s.token.Load(); want != nil && subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="gtmd"`)
-			replyError(w, http.StatusUnauthorized, errors.New("a bearer token is needed: the content of the token_file"))
-			return
-		}
-		next.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r)
 	})
+}
+
+func unauthorized(w http.ResponseWriter, want string) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="gtmd"`)
+	replyError(w, http.StatusUnauthorized, errors.New(want))
 }
 
 // bearer returns the token of an Authorization header (RFC 6750 section 2.1).

@@ -35,10 +35,12 @@ func (k *checker) all() {
 	k.checkISPs()
 	k.checkZones()
 	k.checkHealthChecks()
+	k.checkBlind()
 	k.checkPools()
 	k.checkInstances()
 	k.checkLatency()
 	k.checkUnused()
+	k.checkSlowStart()
 	k.checkHosts()
 }
 
@@ -144,11 +146,14 @@ func (k *checker) checkUnused() {
 		sources[latency.From] = true
 	}
 	for i, pool := range file.Pools {
-		checks[pool.HealthCheck] = true
+		for _, name := range checksOf(&pool) {
+			checks[name] = true
+		}
 		if !pools[pool.Name] {
 			k.warnf(element("pool", i), "pool %s is not used by any policy", quote(pool.Name))
 		}
 	}
+	checks[file.Blind.HealthCheck] = true
 	for i, check := range file.HealthChecks {
 		if !checks[check.Name] {
 			k.warnf(element("health_check", i), "health check %s is not used by any pool", quote(check.Name))

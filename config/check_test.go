@@ -171,12 +171,55 @@ prefixes = ["10.0.0.0/8", "10.0.0.0/16"]`, []string{
 			`gtmd.toml:4:20: ff02::1 is a multicast address: want that of an origin`,
 			`gtmd.toml:4:48: address "2001:db8::1" is already given at gtmd.toml:4:31: a pool has an address once`}},
 		{"domain pool", pool("domain", "balance = \"all\"\nhealth_check = \"c\"\naddresses = [\"192.0.2.1\", \"a_b.example\", \"-a.example\", \"X.example\", \"x.example.\"]\n[[health_check]]\nname = \"c\"\nprotocol = \"ping\""), []string{
-			`gtmd.toml:4:1: balance "all" in domain pool "p": a CNAME cannot have several values, want "weight", "sequence" or "sticky"`,
-			`gtmd.toml:5:1: addresses of a domain pool are not probed: remove health_check`,
+			`gtmd.toml:4:1: balance "all" in domain pool "p": a CNAME cannot have several values, want "weight", "sequence" or "sticky", or flatten = true`,
 			`gtmd.toml:6:14: 192.0.2.1 is an IPv4 address; pool "p" is domain`,
 			`gtmd.toml:6:27: "a_b.example" is no host name: want letters, digits and inner hyphens in label "a_b"`,
 			`gtmd.toml:6:42: "-a.example" is no host name: want letters, digits and inner hyphens in label "-a"`,
 			`gtmd.toml:6:69: address "x.example" is already given at gtmd.toml:6:56: a pool has an address once`}},
+
+		{"several health checks", pool("ipv4", `health_check = ["c", "d", "c"]
+judge = "most"
+addresses = ["192.0.2.1", { address = "192.0.2.2", health_check = "e" }, { address = "192.0.2.3", health_check = ["c", 1] }]
+[[health_check]]
+name = "c"
+protocol = "ping"`), []string{
+			`gtmd.toml:4:22: there is no health check "d": want "c"`,
+			`gtmd.toml:4:27: health check "c" is in this list already: want it once`,
+			`gtmd.toml:5:1: judge in [[pool]] "p": "most" is no way to judge: want "all", "any", or a share such as "50%"`,
+			`gtmd.toml:6:52: there is no health check "e": want "c"`,
+			`gtmd.toml:6:120: health_check[1] in addresses[2] of [[pool]] "p": want a string, not the integer 1`}},
+		{"options of pools that have no meaning", pool("ipv4", `flatten = true
+min_up = 2
+judge = "any"
+slow_start = "1m"
+addresses = ["192.0.2.1"]`), []string{
+			`gtmd.toml:4:1: flatten in [[pool]] "p": has no meaning for a pool of type "ipv4", whose addresses are the answer already: remove it`,
+			`gtmd.toml:5:1: min_up in [[pool]] "p": has no meaning for a pool of type "ipv4", only for domain: remove it`,
+			`gtmd.toml:5:1: min_up in [[pool]] "p": nothing is probed: add a health_check, or remove it`,
+			`gtmd.toml:6:1: judge in [[pool]] "p": judges several health checks of an address, and there is at most one: make health_check a list, or remove judge`,
+			`gtmd.toml:7:1: slow_start in [[pool]] "p": nothing is probed, so nothing recovers: add a health_check, or remove it`}},
+		{"flat domain pool", pool("domain", `flatten = true
+balance = "all"
+min_up = "50%"
+health_check = "c"
+addresses = ["x.example"]
+[[health_check]]
+name = "c"
+protocol = "ping"`), []string{
+			`gtmd.toml:6:1: min_up in [[pool]] "p": counts the addresses behind a name that is answered as a CNAME, and with flatten they are answered themselves: remove it, and use min_available of the set`}},
+		{"flat and other pools in a set", globalPolicy(`{ pools = ["p4", "p6", "flat"], balance = "all", min_available = 9 }`) + "\n[[pool]]\nname = \"flat\"\ntype = \"domain\"\nflatten = true\naddresses = [\"x.example\"]", nil},
+		{"the lowest TTL", policies("ttl = 60\nttl_min = 61\npolicy = { name = \"G\", sources = [\"global\"], primary = { pools = [\"p4\"] } }"), []string{
+			`gtmd.toml:26:1: ttl_min in [[instance]] "i": 61 s is more than the ttl of 60 s: want less`}},
+		{"canaries", `[blind]
+canaries = ["192.0.2.1", "router", "::", "192.0.2.1"]`, []string{
+			`gtmd.toml:2:1: no health check probes the canaries: set health_check to the name of one`,
+			`gtmd.toml:2:26: "router" is no address: want one such as "192.0.2.1" or "2001:db8::1"`,
+			`gtmd.toml:2:36: :: is the unspecified address: want that of an origin`,
+			`gtmd.toml:2:42: canary 192.0.2.1 is in this list already: want it once`}},
+		{"a check of no canaries", "[blind]\nhealth_check = \"x\"\nshare = 101\n[[health_check]]\nname = \"c\"\nprotocol = \"ping\"", []string{
+			`gtmd.toml:2:1: there is no canary that it would probe: set canaries, or remove health_check`,
+			`gtmd.toml:2:1: there is no health check "x": want "c"`,
+			`gtmd.toml:3:1: share in [blind]: 101 is out of range: want 0 to 100`}},
 
 		{"set: mixed, twice", globalPolicy(`{ pools = ["p4", "pd", "p4"] }`), []string{
 			`gtmd.toml:25:59: domain pools and address pools are mixed: a set answers either a CNAME or addresses, make it two policies or two sets`,
@@ -372,6 +415,8 @@ func checkRowsOfWarnings(check string, instance func(name, business string) stri
 		{"long TTLs", strings.Replace(globalPolicy(`{ pools = ["p4"] }`), "contact", "negative_ttl = 301\ncontact", 1) + "\n[[instance]]\nname = \"j\"\naccess_domain = \"b.gtm.example.com\"\nttl = 600\npolicy = { name = \"G\", sources = [\"global\"], primary = { pools = [\"p4\"] } }", []string{
 			`gtmd.toml:4:1: negative_ttl is 301 s: resolvers remember for as long that a name has no address, want at most 300`,
 			`gtmd.toml:30:1: ttl is 600 s: a failover reaches clients as much later, want at most 300`}},
+		{"a slow start that has no effect", zoneWith("") + strings.Replace(check, "addresses", "slow_start = \"1m\"\naddresses", 1) + instance("a", `"www.example.com"`), []string{
+			`gtmd.toml:13:1: slow_start of pool "w" has no effect: the weights of its addresses count in none of its sets, want balance = "weight" in the pool, and in the set another than "all"`}},
 		{"backup like the primary", policies(`policy = { name = "G", sources = ["global"], primary = { pools = ["p4", "p4b"] }, backup = { pools = ["p4b", "p4"] } }`), []string{
 			`gtmd.toml:25:83: the backup has the same pools as the primary: it is down when the primary is`}},
 		{"no host", preamble + check + instance("a", ""), []string{

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gtmd/policy"
 )
@@ -66,18 +67,18 @@ func TestLoadExample(t *testing.T) {
 			Switch: policy.SwitchAuto, Failback: policy.FailbackAuto, WhenAllDown: policy.AllDownOpen,
 		}},
 	}}
-	if diff := cmp.Diff(want, c.File.Instances, cmp.AllowUnexported(policy.Threshold{})); diff != "" {
+	if diff := cmp.Diff(want, c.File.Instances, cmp.AllowUnexported(policy.Threshold{}, policy.Judge{})); diff != "" {
 		t.Errorf("instances (-want +got):\n%s", diff)
 	}
 	wantPool := Pool{
-		PoolOptions: policy.PoolOptions{Name: "test1", Type: policy.TypeIPv4, Balance: policy.BalanceAll, HealthCheck: "web",
+		PoolOptions: policy.PoolOptions{Name: "test1", Type: policy.TypeIPv4, Balance: policy.BalanceAll, HealthCheck: []string{"web"}, MinUp: policy.Count(1),
 			Addresses: []policy.AddressOptions{
 				{Address: "192.0.2.1", Mode: policy.ModeIntelligent, Weight: 1},
 				{Address: "192.0.2.2", Mode: policy.ModeIntelligent, Weight: 1, Remark: "rack 2"},
 			}},
 		Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")},
 	}
-	if diff := cmp.Diff(wantPool, c.Pools[0], cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(wantPool, c.Pools[0], cmpopts.EquateComparable(netip.Addr{}, policy.Judge{}, policy.Threshold{})); diff != "" {
 		t.Errorf("first pool (-want +got):\n%s", diff)
 	}
 	zone := c.Zones[0]

@@ -13,7 +13,7 @@ import (
 // The struct tags it follows: `toml:"key"`; `default:"text"`, the value of an absent key as a user would write it
 // without quotes, lists with commas; `range:"lo..hi"` for numbers and durations; `required:"true"`: the key must be
 // there, and not empty; `short:"true"`: a bare value in place of the table sets this field. A list of tables may be
-// written as a single table. A pointer to a number is nil while the key is absent. A struct with a method
+// written as a single table, and one of scalars as a single one where `single:"true"` says so. A pointer to a number is nil while the key is absent. A struct with a method
 // Validate(func(key, message string)) checks itself once its values are good.
 type decoder struct {
 	doc      *document
@@ -29,6 +29,7 @@ type field struct {
 	hasFallback     bool
 	bounds          string
 	required, short bool
+	single          bool // a bare value is a list of one
 }
 
 // place is the table that a key is in, as messages name it.
@@ -182,6 +183,10 @@ func (d *decoder) list(into reflect.Value, f field, value any, path string, in p
 		}
 		items, paths = []any{value}, func(int) string { return path }
 	default:
+		if f.single {
+			items, paths = []any{value}, func(int) string { return path }
+			break
+		}
 		d.problem(path, "%s: want a list of %s, not %s", in.key(f.key), plural(of), describe(value))
 		d.absent(into, f)
 		return false
@@ -198,7 +203,11 @@ func (d *decoder) list(into reflect.Value, f field, value any, path string, in p
 			continue
 		}
 		if complaint := decodeScalar(list.Index(i), item, field{bounds: f.bounds, required: true}); complaint != "" {
-			d.problem(paths(i), "%s: %s", in.key(element(f.key, i)), complaint)
+			name := element(f.key, i)
+			if paths(i) == path {
+				name = f.key
+			}
+			d.problem(paths(i), "%s: %s", in.key(name), complaint)
 			good = false
 		}
 	}
@@ -308,6 +317,7 @@ func optionFields(t reflect.Type) []field {
 		fields = append(fields, field{
 			index: i, key: key, fallback: fallback, hasFallback: hasFallback, bounds: tag.Get("range"),
 			required: tag.Get("required") == "true", short: tag.Get("short") == "true",
+			single: tag.Get("single") == "true",
 		})
 	}
 	return fields

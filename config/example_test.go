@@ -36,7 +36,7 @@ health_check = "wbe"
 `))
 	fmt.Println(err)
 	// Output:
-	// gtmd.toml:4:1: protocol in [[health_check]] "web": "htp" is unknown: want "http", "https", "tcp" or "ping"; did you mean "http"?
+	// gtmd.toml:4:1: protocol in [[health_check]] "web": "htp" is unknown: want "http", "https", "tcp", "ping", "tls", "dns", "grpc", "script" or "push"; did you mean "http"?
 	// gtmd.toml:5:1: unknown key "intervall" in [[health_check]] "web": did you mean "interval"?
 	// gtmd.toml:10:27: 2001:db8::1 is an IPv6 address; pool "hk" is ipv4
 	// gtmd.toml:11:1: there is no health check "wbe": did you mean "web"?

@@ -7,6 +7,7 @@ import (
 	"gtmd/geo"
 	"gtmd/healthcheck"
 	"gtmd/policy"
+	"gtmd/resolver"
 	"gtmd/server"
 )
 
@@ -24,6 +25,10 @@ type File struct {
 	State StateOptions `toml:"state"`
 	// What is known about where clients are.
 	Geo geo.Options `toml:"geo"`
+	// How the names of domain pools are resolved.
+	Resolver resolver.Options `toml:"resolver"`
+	// When this server's prober takes failures for its own.
+	Blind healthcheck.BlindOptions `toml:"blind"`
 	// The zones that this server is authoritative for. Zones may nest.
 	Zones []server.ZoneOptions `toml:"zone"`
 	// Templates of probes, used by any number of pools.

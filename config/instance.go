@@ -28,11 +28,14 @@ func (k *checker) checkInstances() {
 	k.checkCycles(accessDomains)
 }
 
+// isCNAME tells whether a pool answers with a CNAME.
+func isCNAME(pool *policy.PoolOptions) bool { return pool.Type == policy.TypeDomain && !pool.Flatten }
+
 // isJoint tells whether some set of an instance is a domain set. Then one table of sources serves all types, so that a
 // client has the same policy whatever it asks for.
 func (k *checker) isJoint(instance *policy.InstanceOptions) bool {
 	for name := range members(instance) {
-		if i, ok := k.pools.first[name]; ok && k.config.File.Pools[i].Type == policy.TypeDomain {
+		if i, ok := k.pools.first[name]; ok && isCNAME(&k.config.File.Pools[i]) {
 			return true
 		}
 	}

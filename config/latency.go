@@ -153,7 +153,7 @@ func (k *checker) warnOfUnmeasured(instance *policy.InstanceOptions, known map[s
 		for set := range sets(&instance.Policies[i]) {
 			for _, member := range set.Pools {
 				n, ok := k.pools.first[member.Pool]
-				if !ok || len(set.Pools) < 2 || known[member.Pool] || k.config.File.Pools[n].HealthCheck != "" {
+				if !ok || len(set.Pools) < 2 || known[member.Pool] || len(checksOf(&k.config.File.Pools[n])) > 0 {
 					continue
 				}
 				k.warnf(element("pool", n), "pool %s has neither a [[latency]] nor a health check that would measure one: instance %s takes it last",

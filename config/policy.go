@@ -42,6 +42,41 @@ func (k *checker) checkPolicy(p *policy.PolicyOptions, at string, joint, byLaten
 	return primary.with(backup)
 }
 
+// checkSlowStart warns of pools with a slow start in none of whose sets the weights of their addresses count.
+func (k *checker) checkSlowStart() {
+	counts, used := map[string]bool{}, map[string]bool{}
+	for i := range k.config.File.Instances {
+		for p := range k.config.File.Instances[i].Policies {
+			for set := range sets(&k.config.File.Instances[i].Policies[p]) {
+				for _, member := range set.Pools {
+					used[member.Pool] = true
+					if n, ok := k.pools.first[member.Pool]; ok && weighs(set.Balance, k.config.File.Pools[n].Balance) {
+						counts[member.Pool] = true
+					}
+				}
+			}
+		}
+	}
+	for i, pool := range k.config.File.Pools {
+		if pool.SlowStart > 0 && used[pool.Name] && !counts[pool.Name] {
+			k.warnf(element("pool", i)+".slow_start", "slow_start of pool %s has no effect: the weights of its addresses count in none of its sets, want balance = \"weight\" in the pool, and in the set another than \"all\"",
+				quote(pool.Name))
+		}
+	}
+}
+
+// weighs tells whether the weights of the addresses of a pool count in a set.
+func weighs(set, pool policy.Balance) bool {
+	switch set {
+	case policy.BalanceAll, policy.BalanceLatency:
+		return false
+	case policy.BalanceSticky:
+		return true
+	default:
+		return pool == policy.BalanceWeight || pool == policy.BalanceSticky
+	}
+}
+
 // checkPinned checks that a policy which is pinned to its backup has one, for each family that the primary has and that
 // is decided on its own.
 func (k *checker) checkPinned(p *policy.PolicyOptions, path string, primary, backup families, joint bool) {
@@ -72,6 +107,7 @@ func samePools(a, b *policy.SetOptions) bool {
 // checkSet checks one set, which messages call shown, and fills in its balance. It returns its families.
 func (k *checker) checkSet(set *policy.SetOptions, at, shown string, byLatency bool) families {
 	var found families
+	isFlat := false // then nobody knows how many addresses there are
 	counts := map[policy.PoolType]count{}
 	first := map[string]int{}
 	for i, member := range set.Pools {
@@ -88,9 +124,10 @@ func (k *checker) checkSet(set *policy.SetOptions, at, shown string, byLatency b
 		first[member.Pool] = i
 		pool := &k.config.File.Pools[n]
 		found = found.with(families{
-			ipv4: pool.Type == policy.TypeIPv4, ipv6: pool.Type == policy.TypeIPv6, domain: pool.Type == policy.TypeDomain,
-			isUnknown: pool.Type == "",
+			ipv4: pool.Type == policy.TypeIPv4 || pool.Flatten, ipv6: pool.Type == policy.TypeIPv6 || pool.Flatten,
+			domain: isCNAME(pool), isUnknown: pool.Type == "",
 		})
+		isFlat = isFlat || pool.Flatten
 		of := counts[pool.Type]
 		counts[pool.Type] = count{of.all + len(pool.Addresses), of.candidates + notOffline(pool)}
 	}
@@ -102,7 +139,7 @@ func (k *checker) checkSet(set *policy.SetOptions, at, shown string, byLatency b
 	} else {
 		k.checkBalance(set, at, shown, found.domain)
 	}
-	if !found.isUnknown {
+	if !found.isUnknown && !isFlat {
 		k.checkThreshold(set, at, counts)
 	}
 	return found

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"gtmd/geo"
 	"gtmd/policy"
@@ -31,25 +32,26 @@ func (k *checker) checkPools() {
 // checkPool checks one pool. A pool without a type has its problem already, and its addresses cannot be judged.
 func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
 	k.checkName(at+".name", "pool", pool.Name)
-	k.lookup(k.checks, "health check", "[[health_check]]", pool.HealthCheck, at+".health_check")
+	k.checkNames(pool.HealthCheck, at+".health_check")
 	isDomain := pool.Type == policy.TypeDomain
-	if isDomain && pool.HealthCheck != "" {
-		k.errorf(at+".health_check", "addresses of a domain pool are not probed: remove health_check")
-	}
-	if isDomain && pool.Balance == policy.BalanceAll {
-		k.errorf(at+".balance", "balance \"all\" in domain pool %s: a CNAME cannot have several values, want \"weight\", \"sequence\" or \"sticky\"", quote(pool.Name))
+	if isCNAME(pool) && pool.Balance == policy.BalanceAll {
+		k.errorf(at+".balance", "balance \"all\" in domain pool %s: a CNAME cannot have several values, want \"weight\", \"sequence\" or \"sticky\", or flatten = true", quote(pool.Name))
 	}
 	if pool.Balance == policy.BalanceNearest {
 		k.errorf(at+".balance", "balance \"nearest\" in pool %s: nearest chooses among the pools of a set, want another for the addresses of one pool", quote(pool.Name))
 	}
 	if pool.Balance == "" {
-		pool.Balance = defaultBalance(isDomain)
+		pool.Balance = defaultBalance(isCNAME(pool))
 	}
 	k.locatePool(&pool.Location, at+".location")
 	parsed := Pool{}
 	first := map[string]int{}
 	for i := range pool.Addresses {
 		address, key := &pool.Addresses[i].Address, element(at+".addresses", i)+".address"
+		k.checkNames(pool.Addresses[i].HealthCheck, element(at+".addresses", i)+".health_check")
+		if mode := pool.Addresses[i].Mode; mode != policy.ModeIntelligent && len(pool.Addresses[i].HealthCheck) > 0 {
+			k.warnf(element(at+".addresses", i)+".health_check", "address %s has mode %q, so it is not probed", plainName(*address), mode)
+		}
 		addr, ok := k.address(pool, address, key)
 		if !ok {
 			continue
@@ -66,6 +68,29 @@ func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
 	}
 	parsed.PoolOptions = *pool
 	k.config.Pools = append(k.config.Pools, parsed)
+}
+
+// checkNames finds the health checks that the key at path names, each once.
+func (k *checker) checkNames(names []string, path string) {
+	for i, name := range names {
+		at := path
+		if len(names) > 1 {
+			at = element(path, i)
+		}
+		k.lookup(k.checks, "health check", "[[health_check]]", name, at)
+		if slices.Contains(names[:i], name) {
+			k.errorf(at, "health check %s is in this list already: want it once", quote(name))
+		}
+	}
+}
+
+// checksOf lists the names of the health checks that some address of a pool has.
+func checksOf(pool *policy.PoolOptions) []string {
+	names := slices.Clone(pool.HealthCheck)
+	for i := range pool.Addresses {
+		names = append(names, pool.Addresses[i].HealthCheck...)
+	}
+	return names
 }
 
 // locatePool gives a location that is a place its coordinates.

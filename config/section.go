@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gtmd/healthcheck"
+	"gtmd/policy"
 )
 
 // listeners checks the addresses of [dns] and [admin].
@@ -83,8 +84,42 @@ func (k *checker) checkHealthChecks() {
 		k.resolve(&checks[i].CAFile, at+".ca_file")
 		k.resolve(&checks[i].CertFile, at+".cert_file")
 		k.resolve(&checks[i].KeyFile, at+".key_file")
+		k.resolve(&checks[i].TokenFile, at+".token_file")
 	}
 	k.checks = k.unique("health check", names, func(i int) string { return element("health_check", i) + ".name" })
+}
+
+// checkBlind checks the canaries, and makes their addresses canonical.
+func (k *checker) checkBlind() {
+	blind := &k.config.File.Blind
+	if blind.HealthCheck != "" {
+		k.lookup(k.checks, "health check", "[[health_check]]", blind.HealthCheck, "blind.health_check")
+		if len(blind.Canaries) == 0 {
+			k.errorf("blind.health_check", "there is no canary that it would probe: set canaries, or remove health_check")
+		}
+		if i, ok := k.checks.first[blind.HealthCheck]; ok && k.config.File.HealthChecks[i].Protocol == healthcheck.Push {
+			k.errorf("blind.health_check", "health check %s has protocol \"push\", which does not show whether this server sees anything: want one that goes out",
+				quote(blind.HealthCheck))
+		}
+	}
+	for i := range blind.Canaries {
+		path := element("blind.canaries", i)
+		address, err := netip.ParseAddr(blind.Canaries[i])
+		switch {
+		case err != nil:
+			k.errorf(path, "%s is no address: want one such as \"192.0.2.1\" or \"2001:db8::1\"", quote(blind.Canaries[i]))
+			continue
+		case unfit(address) != "":
+			k.errorf(path, "%s %s", address, unfit(address))
+			continue
+		case blind.HealthCheck == "" && i == 0:
+			k.errorf("blind.canaries", "no health check probes the canaries: set health_check to the name of one")
+		}
+		blind.Canaries[i] = address.String()
+		if slices.Contains(blind.Canaries[:i], blind.Canaries[i]) {
+			k.errorf(path, "canary %s is in this list already: want it once", address)
+		}
+	}
 }
 
 // checkHosts finds the host that the health check of each pool asks for when its template names none, and warns where
@@ -111,18 +146,24 @@ func (k *checker) checkHosts() {
 	}
 	for i := range file.Pools {
 		pool := &file.Pools[i]
-		j, ok := k.checks.first[pool.HealthCheck]
-		if !ok || !isHTTP(file.HealthChecks[j].Protocol) || file.HealthChecks[j].Host != "" {
+		name := ""
+		for _, check := range checksOf(pool) {
+			if j, ok := k.checks.first[check]; ok && isHTTP(file.HealthChecks[j].Protocol) && file.HealthChecks[j].Host == "" {
+				name = check
+				break
+			}
+		}
+		if name == "" || pool.Type == policy.TypeDomain { // whose names are the hosts
 			continue
 		}
 		path := element("pool", i) + ".health_check"
 		switch of := domains[pool.Name]; {
 		case used[pool.Name] && len(of) == 0:
 			k.warnf(path, "health check %s has no host, and no instance that uses pool %s has a business domain: the address itself is asked for",
-				quote(pool.HealthCheck), quote(pool.Name))
+				quote(name), quote(pool.Name))
 		case len(of) > 1:
 			k.warnf(path, "health check %s has no host, and pool %s serves several business domains: %s is asked for, %s not",
-				quote(pool.HealthCheck), quote(pool.Name), of[0], enumerate(of[1:], "and"))
+				quote(name), quote(pool.Name), of[0], enumerate(of[1:], "and"))
 		}
 	}
 }

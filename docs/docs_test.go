@@ -51,6 +51,9 @@ func site(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "push.token"), []byte("a secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 

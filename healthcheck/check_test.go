@@ -19,12 +19,22 @@ func TestCheckTarget(t *testing.T) {
 		{Options{Name: "web", Protocol: HTTP}, "192.0.2.1", "WWW.Example.com.", "192.0.2.1/web/www.example.com"},
 		{Options{Name: "web", Protocol: HTTPS, Host: "o.example"}, "2001:db8::1", "www.example.com", "2001:db8::1/web/o.example"},
 		{Options{Name: "a/b%", Protocol: HTTP}, "::ffff:192.0.2.1", "c", "192.0.2.1/a%2Fb%25/c"},
+		{Options{Name: "cert", Protocol: TLS}, "192.0.2.1", "www.example.com", "192.0.2.1/cert/www.example.com"},
+		{Options{Name: "cert", Protocol: TLS}, "192.0.2.1", "", "192.0.2.1/cert"},
+		{Options{Name: "rpc", Protocol: GRPC, Port: 1}, "192.0.2.1", "www.example.com", "192.0.2.1/rpc/www.example.com"},
 		{Options{Name: "smtp", Protocol: TCP, Port: 25}, "192.0.2.1", "www.example.com", "192.0.2.1/smtp"},
 		{Options{Name: "ping", Protocol: Ping}, "192.0.2.1", "www.example.com", "192.0.2.1/ping"},
+		{Options{Name: "ns", Protocol: DNS}, "192.0.2.1", "www.example.com", "192.0.2.1/ns/www.example.com"},
+		{Options{Name: "ns", Protocol: DNS, Query: "a.example"}, "192.0.2.1", "www.example.com", "192.0.2.1/ns"},
+		{Options{Name: "rpc", Protocol: GRPC, Port: 1}, "192.0.2.1", "www.example.com", "192.0.2.1/rpc/www.example.com"},
+		{Options{Name: "disk", Protocol: Script, Command: []string{"/bin/true"}}, "192.0.2.1", "www.example.com", "192.0.2.1/disk/www.example.com"},
 	} {
 		target := compile(t, tt.o).Target(netip.MustParseAddr(tt.address), tt.host)
 		if target.ID != tt.want {
 			t.Errorf("%s: ID %q, want %q", tt.o.Name, target.ID, tt.want)
+		}
+		if name := compile(t, tt.o).Name(); name != tt.o.Name {
+			t.Errorf("%s: Name() = %q", tt.o.Name, name)
 		}
 		if target.Protocol != tt.o.Protocol || target.Interval != 15*time.Second || target.Timeout != 5*time.Second || target.Fall != 3 || target.Rise != 1 {
 			t.Errorf("%s: %+v", tt.o.Name, target)
@@ -49,6 +59,8 @@ func TestCompileErrors(t *testing.T) {
 			`ca_file: open ` + absent + `: no such file or directory`,
 			`cert_file ` + empty + ` with key_file ` + empty + `: tls: failed to find any PEM data in certificate input`,
 		}},
+		{"no pattern", Options{Protocol: HTTP, ExpectBodyRegex: "[a"},
+			[]string{`health check "web": expect_body_regex: "[a" is no regular expression: missing closing ]: ` + "`[a`" + `: want the syntax of RE2, such as ^(OK|READY)`}},
 		{"ca_file without a certificate", Options{Protocol: HTTPS, CAFile: empty},
 			[]string{`health check "web": ca_file: ` + empty + ` holds no certificate in PEM form`}},
 	} {

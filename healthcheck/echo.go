@@ -1,6 +1,8 @@
 package healthcheck
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,10 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/icmp"
-	xipv4 "golang.org/x/net/ipv4"
-	xipv6 "golang.org/x/net/ipv6"
 )
 
 // packetConn is what a ping needs of a socket; [icmp.PacketConn] is one.
@@ -22,42 +20,37 @@ type packetConn interface {
 	Close() error
 }
 
+// listenFunc opens an ICMP socket. A raw one need not pass anything but echo replies with the identifier.
+type listenFunc func(network, address string, id uint16) (packetConn, error)
+
 // family is what differs between ICMP (RFC 792) and ICMPv6 (RFC 4443). The two values are constants.
 type family struct {
-	name             string
-	datagram, raw    string // Networks for listenICMP.
-	any              string // The unspecified address.
-	protocol         int    // IANA protocol number.
-	request, replies icmp.Type
+	name           string
+	datagram, raw  string // Networks for listenICMP.
+	any            string // The unspecified address.
+	request, reply byte   // Types of messages.
 }
 
 var (
-	ipv4 = family{"IPv4", "udp4", "ip4:icmp", "0.0.0.0", 1, xipv4.ICMPTypeEcho, xipv4.ICMPTypeEchoReply}
-	ipv6 = family{"IPv6", "udp6", "ip6:ipv6-icmp", "::", 58, xipv6.ICMPTypeEchoRequest, xipv6.ICMPTypeEchoReply}
+	ipv4 = family{"IPv4", "udp4", "ip4:icmp", "0.0.0.0", 8, 0}
+	ipv6 = family{"IPv6", "udp6", "ip6:ipv6-icmp", "::", 128, 129}
 )
 
-// listenICMP opens a real socket. One for IPv6 receives nothing but echo replies.
-func listenICMP(network, address string) (packetConn, error) {
-	conn, err := icmp.ListenPacket(network, address)
-	if err != nil {
-		return nil, err
-	}
-	if network == ipv6.raw {
-		var filter xipv6.ICMPFilter
-		filter.SetAll(true)
-		filter.Accept(xipv6.ICMPTypeEchoReply)
-		if err := conn.IPv6PacketConn().SetICMPFilter(&filter); err != nil {
-			conn.Close()
-			return nil, fmt.Errorf("setting the filter of the ICMPv6 socket: %w", err)
-		}
-	}
-	return conn, nil
-}
+// echoHeader is the size of the header of an echo message: type, code, checksum, identifier, sequence number.
+const echoHeader = 8
 
-// echoKey tells outstanding echo requests apart. The identifier is one for the whole socket.
+// echoKey tells outstanding echo requests apart.
 type echoKey struct {
 	address  netip.Addr // Without a zone.
+	id       uint16     // Zero for datagram sockets.
 	sequence uint16
+}
+
+// waiter is an echo request that may still be answered.
+type waiter struct {
+	replies chan<- time.Duration // The round-trip time goes there; it has room.
+	sent    time.Time
+	size    int // Of the data.
 }
 
 // echoSocket is one ICMP socket, shared by all pings of one address family, and the goroutine that reads it.
@@ -65,30 +58,32 @@ type echoKey struct {
 type echoSocket struct {
 	family   *family
 	conn     packetConn
-	datagram bool   // The kernel chooses the identifier and passes nothing but its replies.
-	id       uint16 // Of raw sockets.
+	datagram bool    // The kernel chooses the identifier and passes nothing but its replies.
+	id       uint16  // Of raw sockets.
+	nonce    [8]byte // The data of requests begins with it: who has not seen one cannot make a reply.
 	done     chan struct{}
 
 	mu      sync.Mutex // Guards the following.
-	waiting map[echoKey]chan<- echoKey
+	waiting map[echoKey]waiter
 	last    uint16 // The last sequence number used.
 }
 
 // openEchoSocket opens a datagram socket, which needs no privilege where the system allows it, or else a raw one.
-func openEchoSocket(f *family, listen func(network, address string) (packetConn, error)) (*echoSocket, error) {
+func openEchoSocket(f *family, listen listenFunc) (*echoSocket, error) {
 	s := &echoSocket{
 		family:   f,
 		datagram: true,
 		id:       uint16(rand.Uint32()),
 		done:     make(chan struct{}),
-		waiting:  make(map[echoKey]chan<- echoKey),
+		waiting:  make(map[echoKey]waiter),
 		last:     uint16(rand.Uint32()),
 	}
-	conn, err := listen(f.datagram, f.any)
+	binary.BigEndian.PutUint64(s.nonce[:], rand.Uint64())
+	conn, err := listen(f.datagram, f.any, s.id)
 	if err != nil {
 		var rawErr error
 		s.datagram = false
-		if conn, rawErr = listen(f.raw, f.any); rawErr != nil {
+		if conn, rawErr = listen(f.raw, f.any, s.id); rawErr != nil {
 			return nil, noSocket(f, err, rawErr)
 		}
 	}
@@ -119,33 +114,64 @@ func (s *echoSocket) close() error {
 	return err
 }
 
-// send sends one echo request and registers replies, which must have room, to receive its key if it is answered.
-// The request must be forgotten afterwards, also when sending failed.
-func (s *echoSocket) send(to netip.Addr, data []byte, replies chan<- echoKey) (echoKey, error) {
-	key := echoKey{address: to.WithZone("")}
+// echoRequest is the echo request of one ping, packed: its packets differ in the sequence number and the checksum only.
+type echoRequest struct {
+	packet []byte
+	sum    uint32 // The checksum's sum (RFC 1071) over the packet but for those two.
+	to     net.Addr
+	key    echoKey
+}
+
+// request packs the request of a ping with so many octets of data.
+func (s *echoSocket) request(to netip.Addr, size int) *echoRequest {
+	r := &echoRequest{packet: make([]byte, echoHeader+size), key: echoKey{address: to.WithZone("")}}
+	if s.datagram {
+		r.to = &net.UDPAddr{IP: to.AsSlice(), Zone: to.Zone()}
+	} else {
+		r.to, r.key.id = &net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}, s.id
+	}
+	r.packet[0] = s.family.request
+	binary.BigEndian.PutUint16(r.packet[4:], s.id)
+	data := r.packet[echoHeader:]
+	for i := range data {
+		data[i] = byte(i)
+	}
+	copy(data, s.nonce[:])
+	for i, octet := range r.packet {
+		r.sum += uint32(octet) << (8 * (1 - i&1))
+	}
+	return r
+}
+
+// number gives the packet its sequence number and checksum. The checksum of ICMPv6 covers addresses (RFC 4443,
+// section 2.3) and is the kernel's.
+func (r *echoRequest) number(sequence uint16) {
+	binary.BigEndian.PutUint16(r.packet[6:], sequence)
+	if r.packet[0] != ipv4.request {
+		return
+	}
+	sum := r.sum + uint32(sequence)
+	sum = sum>>16 + sum&0xffff
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(r.packet[2:], ^uint16(sum))
+}
+
+// send sends one echo request, whose round-trip time goes to replies, which must have room, if it is answered.
+// The key that it returns must be forgotten afterwards, also when sending failed. A request is used by one goroutine at a time.
+func (s *echoSocket) send(r *echoRequest, replies chan<- time.Duration) (echoKey, error) {
+	key := r.key
 	s.mu.Lock()
 	for range 1 << 16 {
 		s.last++
 		key.sequence = s.last
-		if s.waiting[key] == nil {
+		if _, used := s.waiting[key]; !used {
 			break
 		}
 	}
-	s.waiting[key] = replies
+	s.waiting[key] = waiter{replies: replies, sent: time.Now(), size: len(r.packet) - echoHeader}
 	s.mu.Unlock()
-	message := icmp.Message{
-		Type: s.family.request,
-		Body: &icmp.Echo{ID: int(s.id), Seq: int(key.sequence), Data: data},
-	}
-	packet, err := message.Marshal(nil) // The kernel computes the ICMPv6 checksum.
-	if err != nil {
-		return key, fmt.Errorf("packing an echo request: %w", err)
-	}
-	var address net.Addr = &net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}
-	if s.datagram {
-		address = &net.UDPAddr{IP: to.AsSlice(), Zone: to.Zone()}
-	}
-	_, err = s.conn.WriteTo(packet, address)
+	r.number(key.sequence)
+	_, err := s.conn.WriteTo(r.packet, r.to)
 	return key, err
 }
 
@@ -176,16 +202,20 @@ func (s *echoSocket) read() {
 	}
 }
 
-// receive handles one packet. What is not a reply to a request of ours is dropped.
+// receive handles one packet. What is not a reply to a request of ours is dropped, and most of it by its first octets:
+// a raw socket may see every ICMP packet of the machine.
 func (s *echoSocket) receive(packet []byte, from net.Addr) {
-	message, err := icmp.ParseMessage(s.family.protocol, packet)
-	if err != nil || message.Type != s.family.replies {
+	if len(packet) < echoHeader || packet[0] != s.family.reply || packet[1] != 0 {
 		return
 	}
-	echo, ok := message.Body.(*icmp.Echo)
-	if !ok || !s.datagram && echo.ID != int(s.id) {
-		return
+	var key echoKey
+	if !s.datagram {
+		if key.id = binary.BigEndian.Uint16(packet[4:]); key.id != s.id {
+			return
+		}
 	}
+	now := time.Now()
+	key.sequence = binary.BigEndian.Uint16(packet[6:])
 	var ip net.IP
 	switch a := from.(type) {
 	case *net.UDPAddr:
@@ -194,11 +224,13 @@ func (s *echoSocket) receive(packet []byte, from net.Addr) {
 		ip = a.IP
 	}
 	address, _ := netip.AddrFromSlice(ip)
-	key := echoKey{address: address.Unmap(), sequence: uint16(echo.Seq)}
+	key.address = address.Unmap()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if replies := s.waiting[key]; replies != nil {
+	w, known := s.waiting[key]
+	// Some servers cut the data short, but not so short.
+	if nonce := s.nonce[:min(w.size, len(s.nonce))]; known && bytes.HasPrefix(packet[echoHeader:], nonce) {
 		delete(s.waiting, key)
-		replies <- key
+		w.replies <- now.Sub(w.sent)
 	}
 }

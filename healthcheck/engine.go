@@ -5,9 +5,12 @@
 //	Options --Compile--> Check --Target--> Target --Set--> Engine --Status--> verdicts by target ID
 //
 // [Prober.Compile] does all fallible work (certificate files, syntax) on the [Options] of one [[health_check]].
-// [Check.Target] joins the check with one address. The [Engine] runs one goroutine per target, which probes it on
-// a schedule spread by a hash of its ID and feeds each result to a [Track], the pure state machine behind the
-// verdict. Everyone else sees immutable [Status] snapshots and learns from [Engine.Changed] when to take a new one.
+// [Check.Target] joins the check with one address. The [Engine] probes every target on
+// a schedule spread by a hash of its ID (agenda.go says when, crew.go by which goroutine) and feeds each result to a machine, the pure state machine behind the verdict
+// of its [Track]. Everyone else sees immutable [Status] snapshots and learns from [Engine.Changed] when to take a new one.
+//
+// A verdict turns down only when this prober can be trusted to see ([BlindOptions]): inquiry.go asks other targets first,
+// and blind.go keeps the verdicts of a family as they are while it does not.
 //
 // A result that says nothing of the address is void and changes no verdict: one that a lack of our own (descriptors,
 // memory, ports, the right to ping) or a pause of the process has spoiled.
@@ -16,32 +19,30 @@
 package healthcheck
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// DefaultMaxInFlight is how many probes run at once unless [EngineOptions] says otherwise.
-const DefaultMaxInFlight = 4096
-
 // EngineOptions says what an [Engine] works with. The zero value is usable.
 type EngineOptions struct {
-	// Logger receives one line for each turn of a verdict, and one each when a fault of our own begins and ends to
-	// keep targets from being probed. Nil discards them.
+	// Logger receives one line for each turn of a verdict, and one each when flapping, blindness, or a fault of our own
+	// that keeps targets from being probed begins and ends. Nil discards them.
 	Logger *slog.Logger
 	// Registerer takes the engine's metrics, until [Engine.Close]. Nil registers none.
 	Registerer prometheus.Registerer
-	// MaxInFlight bounds the probes that run at the same time. Zero or less is [DefaultMaxInFlight].
+	// MaxInFlight bounds the probes that run at the same time. Zero or less: as many as the process
+	// has descriptors for, see [defaultMaxInFlight].
 	MaxInFlight int
 	// Saved is what an earlier engine knew, by target ID, as [Status.Saved] gave it. A target takes its entry
-	// up when it first appears; an entry is used once. Its first probe comes within min(interval, 1 s) and counts
-	// like any other. The map is copied.
+	// up when it first appears; an entry is used once. Its first probe comes within min(interval, 1 s), or later when there
+	// are more than [eagerRate], and counts like any other. The map is copied.
 	Saved map[string]Saved
 }
 
@@ -51,22 +52,25 @@ type Engine struct {
 	logger  *slog.Logger
 	metrics *metrics
 	faults  *faults
-	slots   chan struct{} // Holds one token for each running probe.
+	sight   *sight
+	blind   atomic.Pointer[[]Blindness] // What is frozen; written by sight.
+	agenda  *agenda
+	crew    *crew
+	pulse   *pulse
+	done    chan struct{} // Closed by Close.
 	epoch   time.Time     // The schedules of all targets count from here.
 	now     func() time.Time
-	changed chan struct{}
+	news    *news
 	settled chan struct{}
 
-	ctx     context.Context // Ends with Close; every watcher's context derives from it.
-	stop    context.CancelFunc
-	running sync.WaitGroup // Watchers and probes.
+	running sync.WaitGroup // The agenda, the crew, the pulse, and what they have to wait for.
 
-	mu       sync.Mutex // Guards the following.
+	mu       sync.Mutex // Guards the following. Who needs sight's as well has taken that before.
 	closed   bool
 	watchers map[string]*watcher
-	saved    map[string]Saved    // Not taken up yet.
-	started  bool                // A non-empty Set has been seen.
-	awaited  map[string]struct{} // Targets of the first non-empty Set that have no verdict yet.
+	roster   *roster          // Of watchers.
+	order    []*watcher       // By the number in the roster.
+	saved    map[string]Saved // Not taken up yet.
 }
 
 // NewEngine returns an engine without targets. Its error is that of registering the metrics.
@@ -78,32 +82,34 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 func newEngine(o EngineOptions, now func() time.Time) (*Engine, error) {
 	logger := o.Logger
 	if logger == nil {
-		logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		logger = slog.New(slog.DiscardHandler)
 	}
 	limit := o.MaxInFlight
 	if limit <= 0 {
-		limit = DefaultMaxInFlight
+		limit = defaultMaxInFlight(openFiles())
 	}
 	metrics := newMetrics()
 	if err := metrics.register(o.Registerer); err != nil {
 		return nil, fmt.Errorf("registering the metrics of the health checks: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	return &Engine{
+	e := &Engine{
 		logger:   logger,
 		metrics:  metrics,
 		faults:   newFaults(logger),
-		slots:    make(chan struct{}, limit),
 		epoch:    now(),
 		now:      now,
-		changed:  make(chan struct{}, 1),
+		news:     newNews(),
 		settled:  make(chan struct{}),
-		ctx:      ctx,
-		stop:     stop,
 		watchers: make(map[string]*watcher),
 		saved:    maps.Clone(o.Saved),
-		awaited:  make(map[string]struct{}),
-	}, nil
+	}
+	e.sight, e.agenda, e.crew = newSight(e), newAgenda(e), &crew{engine: e, limit: limit}
+	e.blind.Store(new([]Blindness))
+	e.pulse, e.done = newPulse(now), make(chan struct{})
+	e.running.Add(1)
+	go e.agenda.run()
+	e.running.Go(func() { e.pulse.run(e.done) })
+	return e, nil
 }
 
 // Set makes targets the ones that are probed, told apart by their ID. A new one starts; one that is gone stops and
@@ -111,70 +117,110 @@ func newEngine(o EngineOptions, now func() time.Time) (*Engine, error) {
 // parameters at its next probe, which a new interval brings to the place that the ID has in that interval.
 // Of targets with equal IDs the last counts. Set does not wait for probes; after [Engine.Close] it does nothing.
 func (e *Engine) Set(targets []Target) {
+	e.sight.mu.Lock()
+	defer e.sight.unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return
 	}
-	wanted := make(map[string]*Target, len(targets))
+	wanted, rate := make(map[string]*Target, len(targets)), 0.0
 	for i := range targets {
-		wanted[targets[i].ID] = targets[i].normal()
+		target := targets[i].normal()
+		wanted[target.ID] = target
+		rate += 1 / target.Interval.Seconds()
 	}
+	e.agenda.ticks.Store(int64(tickOf(rate)))
 	for id, w := range e.watchers {
 		if wanted[id] == nil {
-			w.cancel()
+			e.sight.leave(w)
+			e.sight.calm(w)
+			e.sight.settle(w)
+			w.stop()
 			delete(e.watchers, id)
-			delete(e.awaited, id)
 		}
 	}
+	var fresh []*watcher
 	for id, target := range wanted {
 		if w := e.watchers[id]; w != nil {
+			e.sight.update(w, target)
 			w.update(target)
 			continue
 		}
-		e.watchers[id] = e.start(target)
+		w := e.take(target)
+		e.watchers[id] = w
+		fresh = append(fresh, w)
 	}
-	if !e.started && len(wanted) > 0 {
-		e.started = true
-		for id, w := range e.watchers {
-			if w.status.Load().Verdict == Unknown {
-				e.awaited[id] = struct{}{}
-			}
-		}
+	e.enroll()
+	e.sight.review()
+	if len(wanted) > 0 {
+		e.sight.begin()
 	}
-	e.closeSettled()
+	for _, w := range fresh { // Now that it is known how many there are.
+		w.rest()
+	}
 }
 
-// start begins to watch a target. The caller holds mu.
-func (e *Engine) start(target *Target) *watcher {
-	track := Track{Verdict: Unknown, Since: e.now()}
+// enroll makes the roster that of the watchers. The caller holds mu.
+func (e *Engine) enroll() {
+	isOther := len(e.order) != len(e.watchers)
+	for i := 0; i < len(e.order) && !isOther; i++ {
+		isOther = e.watchers[e.roster.ids[i]] != e.order[i]
+	}
+	if !isOther {
+		return
+	}
+	e.roster = newRoster(slices.Collect(maps.Keys(e.watchers)))
+	e.order = make([]*watcher, len(e.roster.ids))
+	for i, id := range e.roster.ids {
+		e.order[i] = e.watchers[id]
+	}
+}
+
+// take returns the watcher of a target that is new. The caller holds mu and sight.
+func (e *Engine) take(target *Target) *watcher {
+	m := machine{track: Track{Verdict: Unknown, Since: e.now()}}
 	if saved, ok := e.saved[target.ID]; ok {
-		track = saved.track(track)
+		m = saved.machine(m, target)
 		delete(e.saved, target.ID)
 	}
-	ctx, cancel := context.WithCancel(e.ctx)
-	w := newWatcher(e, target, track, cancel)
-	e.running.Add(1)
-	go w.watch(ctx)
+	w := newWatcher(e, target, m)
+	e.sight.join(w, target)
+	e.sight.await(w)
 	return w
 }
 
-// Status returns what is known of every target now. It costs one step per target.
+// Hurry has the target with that ID probed now, or once more when a probe is going on. The result counts like any other,
+// and the target keeps its place in the schedule. Any number of calls before the probe starts are one.
+func (e *Engine) Hurry(id string) {
+	e.mu.Lock()
+	w := e.watchers[id]
+	e.mu.Unlock()
+	if w != nil {
+		w.call(hurried)
+	}
+}
+
+// Status returns what is known of every target now. It costs one pointer per target.
 func (e *Engine) Status() *Status {
+	began := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	targets := make(map[string]TargetStatus, len(e.watchers))
-	for id, w := range e.watchers {
-		targets[id] = *w.status.Load()
+	s := &Status{Blind: *e.blind.Load(), roster: e.roster, states: make([]*state, len(e.order))}
+	for i, w := range e.order {
+		s.states[i] = w.status.Load()
 	}
-	return &Status{Targets: targets}
+	e.news.took(time.Since(began))
+	return s
 }
 
 // Changed carries a signal when something has changed that a reader of [Engine.Status] must act upon or save: a
-// verdict, a streak that argues against the verdict (it opened, grew or was broken), or a [Report]. A streak that
-// confirms the verdict and the wording of reasons do not signal. One signal stands for any number of changes; what
+// verdict, what argues against the verdict (a streak opened, grew or was broken, a bad result entered or left the
+// window), a [Report], and whether a target is degraded, flapping, or may turn, or this prober blind. A streak that
+// confirms the verdict, figures that change with each probe, and the wording of reasons do not signal. Signals keep a
+// distance when a Status takes long, so that to take one for each costs at most a third of the time. One signal stands for any number of changes; what
 // led to it is in the Status taken after it was received. There is one channel, for one receiver; it is never closed.
-func (e *Engine) Changed() <-chan struct{} { return e.changed }
+func (e *Engine) Changed() <-chan struct{} { return e.news.changed }
 
 // Settled is closed once every target of the first non-empty [Engine.Set] has a verdict, restored ones included.
 // A target that a later Set removed is no longer waited for.
@@ -185,9 +231,18 @@ func (e *Engine) Settled() <-chan struct{} { return e.settled }
 func (e *Engine) Close() {
 	e.mu.Lock()
 	closed := e.closed
+	if !closed {
+		close(e.done)
+	}
 	e.closed = true
+	e.agenda.close()
+	e.crew.close()
+	for _, w := range e.watchers {
+		w.stop()
+	}
 	e.mu.Unlock()
-	e.stop()
+	e.sight.close()
+	e.news.close()
 	e.running.Wait()
 	if !closed {
 		e.metrics.unregister()
@@ -195,31 +250,4 @@ func (e *Engine) Close() {
 }
 
 // signal tells the receiver of Changed to look; it never blocks.
-func (e *Engine) signal() {
-	select {
-	case e.changed <- struct{}{}:
-	default:
-	}
-}
-
-// settle notes that a watcher's target has a verdict.
-func (e *Engine) settle(w *watcher) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.watchers[w.id] == w {
-		delete(e.awaited, w.id)
-		e.closeSettled()
-	}
-}
-
-// closeSettled closes the channel when nothing is awaited any more. The caller holds mu.
-func (e *Engine) closeSettled() {
-	if !e.started || len(e.awaited) > 0 {
-		return
-	}
-	select {
-	case <-e.settled:
-	default:
-		close(e.settled)
-	}
-}
+func (e *Engine) signal() { e.news.signal() }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -61,13 +62,13 @@ func TestEngineFall(t *testing.T) {
 			s.set(hang)
 			broke := time.Now()
 			time.Sleep(3*target.Interval + timeout + jitterOf(target.Interval))
-			status := e.Status().Targets["a"]
+			status := targetsOf(e.Status())["a"]
 			if status.Verdict != Down || status.Bad != 3 || status.Reason != "context deadline exceeded" {
 				t.Errorf("%v after it broke: %+v", time.Since(broke), status)
 			}
 			s.set(nil)
 			time.Sleep(target.Interval + timeout + jitterOf(target.Interval))
-			if status := e.Status().Targets["a"]; status.Verdict != Up || status.Reason != "" {
+			if status := targetsOf(e.Status())["a"]; status.Verdict != Up || status.Reason != "" {
 				t.Errorf("after it was well again: %+v", status)
 			}
 		})
@@ -86,7 +87,7 @@ func TestEngineStatus(t *testing.T) {
 		target := s.target("a")
 		e.Set([]Target{target})
 		before := time.Now()
-		if got := e.Status().Targets["a"]; got != (TargetStatus{Track: Track{Verdict: Unknown, Since: before}}) {
+		if got := targetsOf(e.Status())["a"]; got != (TargetStatus{Track: Track{Verdict: Unknown, Since: before}}) {
 			t.Errorf("at first: %+v", got)
 		}
 		<-e.Changed()
@@ -97,9 +98,10 @@ func TestEngineStatus(t *testing.T) {
 			LastDuration: 20 * time.Millisecond,
 			RTT:          20 * time.Millisecond,
 			Report:       Report{CertificateExpires: expires, Warning: "certificate expires in 9 days"},
+			Degraded:     "certificate expires in 9 days",
 			GoodTotal:    1,
 		}
-		if diff := cmp.Diff(want, e.Status().Targets["a"]); diff != "" {
+		if diff := cmp.Diff(want, targetsOf(e.Status())["a"]); diff != "" {
 			t.Errorf("after a good probe (-want +got):\n%s", diff)
 		}
 		old := e.Status()
@@ -107,11 +109,12 @@ func TestEngineStatus(t *testing.T) {
 		<-e.Changed()
 		second := s.calls()[len(s.calls())-1]
 		want.Bad, want.Good, want.Reason, want.LastError = 1, 0, "connect: connection refused\uFFFD", "connect: connection refused\uFFFD"
+		want.Earliest = second.Add(target.Interval - jitterOf(target.Interval)) // The next one may be called for.
 		want.LastProbe, want.LastDuration, want.BadTotal, want.GoodTotal = second, 0, 1, uint64(len(s.calls())-1)
-		if diff := cmp.Diff(want, e.Status().Targets["a"]); diff != "" {
+		if diff := cmp.Diff(want, targetsOf(e.Status())["a"]); diff != "" {
 			t.Errorf("after a bad probe, which has no report (-want +got):\n%s", diff)
 		}
-		if old.Targets["a"].Bad != 0 {
+		if targetsOf(old)["a"].Bad != 0 {
 			t.Error("an old status changed")
 		}
 	})
@@ -179,7 +182,7 @@ func TestEngineSet(t *testing.T) {
 		kept, gone, added := newScript(nil), newScript(nil), newScript(nil)
 		e.Set([]Target{newScript(hang).target("kept"), kept.target("kept"), gone.target("gone")})
 		time.Sleep(time.Minute)
-		before, probes := e.Status().Targets["kept"], len(gone.calls())
+		before, probes := targetsOf(e.Status())["kept"], len(gone.calls())
 		if before.Verdict != Up {
 			t.Fatalf("of two targets with one ID the last does not count: %+v", before)
 		}
@@ -188,11 +191,11 @@ func TestEngineSet(t *testing.T) {
 		changed := later.target("kept")
 		changed.Fall = 1
 		e.Set([]Target{changed, added.target("added")})
-		if got := e.Status().Targets; len(got) != 2 || got["kept"] != before || got["added"].Verdict != Unknown {
+		if got := targetsOf(e.Status()); len(got) != 2 || got["kept"] != before || got["added"].Verdict != Unknown {
 			t.Errorf("right after: %+v", got)
 		}
 		time.Sleep(15*time.Second + jitterOf(15*time.Second))
-		got := e.Status().Targets
+		got := targetsOf(e.Status())
 		if got["kept"].Verdict != Down || got["kept"].BadTotal != 1 || got["kept"].GoodTotal != before.GoodTotal || got["added"].Verdict != Up {
 			t.Errorf("an interval later: %+v", got)
 		}
@@ -205,11 +208,11 @@ func TestEngineSet(t *testing.T) {
 		}
 
 		e.Set([]Target{gone.target("gone")})
-		if got := e.Status().Targets; len(got) != 1 || got["gone"].Verdict != Unknown {
+		if got := targetsOf(e.Status()); len(got) != 1 || got["gone"].Verdict != Unknown {
 			t.Errorf("a target that came back kept its state: %+v", got)
 		}
 		e.Set(nil)
-		if got := e.Status().Targets; len(got) != 0 {
+		if got := targetsOf(e.Status()); len(got) != 0 {
 			t.Errorf("after an empty Set: %+v", got)
 		}
 	})
@@ -245,7 +248,7 @@ func TestEngineNormalTarget(t *testing.T) {
 		if n := len(s.calls()); n != 4 && n != 5 {
 			t.Errorf("%d probes in a minute", n)
 		}
-		if got := e.Status().Targets["a"]; got.Verdict != Up {
+		if got := targetsOf(e.Status())["a"]; got.Verdict != Up {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -359,6 +362,18 @@ func TestEngineLog(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
+	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} { // That an address is well from the start is no news.
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			e := startEngine(t, EngineOptions{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))})
+			e.Set([]Target{newScript(nil).target("a")})
+			<-e.Settled()
+			e.Close()
+			if said := strings.Contains(log.String(), "from=unknown to=up"); said != (level == slog.LevelDebug) {
+				t.Errorf("%v: logged %s", level, log.String())
+			}
+		})
+	}
 }
 
 func TestEngineClose(t *testing.T) {
@@ -377,7 +392,7 @@ func TestEngineClose(t *testing.T) {
 		if n := len(s.calls()); n != 1 {
 			t.Errorf("%d probes ran after Close", n-1)
 		}
-		if got := e.Status().Targets; len(got) != 3 || got["a"].BadTotal != 0 {
+		if got := targetsOf(e.Status()); len(got) != 3 || got["a"].BadTotal != 0 {
 			t.Errorf("%+v", got)
 		}
 	})

@@ -35,7 +35,7 @@ func Example() {
 
 	engine.Set([]healthcheck.Target{check.Target(at.Addr(), "www.example.com")})
 	<-engine.Settled()
-	for id, target := range engine.Status().Targets {
+	for id, target := range engine.Status().All() {
 		fmt.Println(id, target.Verdict)
 	}
 	// Output: 127.0.0.1/web/www.example.com up
@@ -58,7 +58,7 @@ func ExampleEngine_Set() {
 		Fall:     2,
 	}})
 	<-engine.Settled()
-	target := engine.Status().Targets["queue"]
+	target := engine.Status().Of("queue")
 	fmt.Printf("%s: %s\n", target.Verdict, target.Reason)
 	// Output: down: 12 jobs waiting, wanted at most 10
 }
@@ -77,19 +77,6 @@ func ExampleOptions_Validate() {
 	// Output:
 	// timeout: 5s is longer than the interval of 2s: make it at most that
 	// path: "status" does not start with "/": write "/status"
-}
-
-func ExampleTrack_Next() {
-	var track healthcheck.Track
-	for _, result := range []error{nil, errors.New("bad"), errors.New("bad"), nil} {
-		track = track.Next(result, 2, 1, time.Time{})
-		fmt.Println(track.Verdict, track.Bad)
-	}
-	// Output:
-	// up 0
-	// up 1
-	// down 2
-	// up 0
 }
 
 func ExampleStatusSet() {

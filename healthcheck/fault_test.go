@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -30,19 +31,37 @@ func failing(errno syscall.Errno) Probe {
 // refusing is a probe of an origin that is down.
 func refusing(context.Context, *Report) error { return errors.New("connect: connection refused") }
 
+// written is what a logger has written, while it writes on.
+type written struct {
+	mu   sync.Mutex // Guards the following.
+	text bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
 // plainLog returns a logger without times, and what it has written.
-func plainLog() (*slog.Logger, *bytes.Buffer) {
-	var log bytes.Buffer
-	return slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+func plainLog() (*slog.Logger, *written) {
+	log := new(written)
+	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
-	}})), &log
+	}})), log
 }
 
 // lines returns the lines of a log that have the text.
-func lines(log *bytes.Buffer, text string) (found []string) {
+func lines(log fmt.Stringer, text string) (found []string) {
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, text) {
 			found = append(found, strings.TrimSpace(line))
@@ -61,7 +80,7 @@ func TestEngineFault(t *testing.T) {
 		}})
 		up, down, shaky, unknown := newScript(nil), newScript(refusing), newScript(refusing), newScript(failing(syscall.EMFILE))
 		e.Set([]Target{up.target("up"), down.target("down"), shaky.target("shaky"), unknown.target("unknown")})
-		for e.Status().Targets["down"].Verdict != Down {
+		for targetsOf(e.Status())["down"].Verdict != Down {
 			time.Sleep(time.Millisecond) // Shaky has had its first probe meanwhile, and no second one.
 		}
 		for _, s := range []*script{up, down, shaky} {
@@ -71,14 +90,14 @@ func TestEngineFault(t *testing.T) {
 		case <-e.Changed():
 		default:
 		}
-		before := e.Status().Targets
+		before := targetsOf(e.Status())
 		if before["up"].Verdict != Up || before["down"].Verdict != Down || before["shaky"].Verdict != Up || before["shaky"].Bad != 2 {
 			t.Fatalf("the test needs other targets: %+v", before)
 		}
 		upProbes, unknownProbes := len(up.calls()), len(unknown.calls())
 
 		time.Sleep(2 * time.Minute)
-		after := e.Status().Targets
+		after := targetsOf(e.Status())
 		for id, old := range before {
 			want := old
 			want.LastError, want.Void = "cannot probe: too many open files", true
@@ -116,7 +135,7 @@ func TestEngineFault(t *testing.T) {
 			s.set(refusing)
 		}
 		time.Sleep(16 * time.Second)
-		after = e.Status().Targets
+		after = targetsOf(e.Status())
 		if got := after["shaky"]; got.Verdict != Down || got.Bad != 3 || got.Void || got.LastError != "connect: connection refused" {
 			t.Errorf("the streak does not go on: %+v", got)
 		}
@@ -188,7 +207,7 @@ func TestEngineFaultReport(t *testing.T) {
 		})
 		e.Set([]Target{s.target("a")})
 		<-e.Changed()
-		got := e.Status().Targets["a"]
+		got := targetsOf(e.Status())["a"]
 		if got.Report.Warning != "certificate expires in 9 days" || got.Verdict != Unknown || got.LastError != "cannot probe: no buffer space available" {
 			t.Errorf("%+v", got)
 		}

@@ -2,11 +2,9 @@ package healthcheck
 
 import (
 	"context"
+	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"strconv"
-	"sync"
 	"time"
 )
 
@@ -15,207 +13,141 @@ const (
 	maxHeader = 64 << 10
 	// maxRedirects is how many redirects a probe follows.
 	maxRedirects = 10
-	// userAgent is what a probe calls itself unless the check's headers say otherwise.
-	userAgent = "gtmd-healthcheck"
 )
 
 // http is the probe of http and https: one request, on a connection of its own.
-func (c *Check) http(ctx context.Context, address netip.Addr, host string, report *Report) error {
-	x := &exchange{check: c, ctx: ctx, address: address, during: connecting}
-	err := x.run(host)
-	during, expires := x.state()
-	if !expires.IsZero() {
-		report.CertificateExpires = expires
-		report.Warning = expiryWarning(expires, c.options.CertExpiryWarning, time.Now())
-	}
+func (c *Check) http(ctx context.Context, address netip.Addr, first *request, report *Report) error {
+	x := &exchange{check: c, ctx: ctx, address: address, report: report}
+	err := x.run(first)
 	if err == nil {
 		return nil
 	}
-	err = explain(ctx, err, during, c.options.Timeout)
+	err = explain(ctx, err, x.during, c.options.Timeout)
 	if x.hop != "" {
 		return newReason(err, "%v (after a redirect to %s)", err, clip(x.hop, 100))
 	}
 	return err
 }
 
-// exchange is one run of the probe: a request and, if the check follows redirects, those after it. Each has a
-// transport and thus connections of its own, none of which outlives it.
+// exchange is one run of the probe: a request and, if the check follows redirects, those after it. Each has a connection of
+// its own, which does not outlive it.
 type exchange struct {
 	check   *Check
 	ctx     context.Context
 	address netip.Addr
+	report  *Report
 	hop     string // The URL of the last redirect that was followed.
-
-	mu      sync.Mutex // Guards the following, which net/http's dialing goroutine writes.
 	during  step
-	expires time.Time // Of the certificate seen last.
+	watch   stopwatch
 }
 
-// run sends the request and judges the response.
-func (x *exchange) run(host string) error {
-	o := &x.check.options
-	transport := &http.Transport{
-		Proxy:                  nil, // Variables of the environment are none of a probe's business.
-		DialContext:            x.dial,
-		DialTLSContext:         x.dialTLS,
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
+// response is what a probe looks at in a response. Body is never nil, and ends with the connection.
+type response struct {
+	status   int
+	location string // Empty: none.
+	body     io.Reader
+}
+
+// run sends the first request and those that redirects lead to, and judges the last response.
+func (x *exchange) run(first *request) error {
+	for r, redirects := first, 0; ; redirects++ {
+		next, err := x.ask(r, redirects)
+		if next == nil {
+			return err
+		}
+		r, x.hop = next, next.url.String()
 	}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, CheckRedirect: x.redirect}
-	request, err := x.request(host)
+}
+
+// ask sends one request. It returns the next one when the response is a redirect to be followed, and else judges it.
+func (x *exchange) ask(r *request, redirects int) (next *request, err error) {
+	link, conn, speak, err := x.open(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	response, err := client.Do(request)
+	defer func() {
+		if x.ctx.Err() != nil {
+			link.Close() // In TLS, conn would wait until it has said goodbye.
+		}
+		conn.Close()
+	}()
+	x.during = awaitingHeader
+	in := x.check.inbox(conn)
+	defer x.check.release(in)
+	got, err := speak(x, conn, in, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer response.Body.Close()
-	if !o.ExpectStatus.Contains(response.StatusCode) {
-		return newReason(nil, "HTTP %d, wanted %s", response.StatusCode, o.ExpectStatus)
+	if x.check.options.FollowRedirects && isRedirect(got.status) && got.location != "" {
+		if redirects == maxRedirects {
+			return nil, newReason(nil, "more than %d redirects", maxRedirects)
+		}
+		return r.redirected(got.status, got.location)
 	}
-	if o.ExpectBody == "" {
-		return nil
+	return nil, x.judge(got)
+}
+
+// speaker sends a request and reads the head of the response.
+type speaker func(x *exchange, conn net.Conn, in *inbox, r *request) (response, error)
+
+// open connects to the address under test, whatever the host of the request. Conn is what to speak over link.
+func (x *exchange) open(r *request) (l *link, conn net.Conn, speak speaker, err error) {
+	phases := &x.report.Phases
+	x.during, x.watch = connecting, startWatch()
+	if r.port == 0 {
+		return nil, nil, nil, newReason(nil, "connect: no port %q", r.url.Port())
 	}
-	x.enter(readingBody)
-	octets, found, err := search(response.Body, o.ExpectBody)
+	l, err = connect(x.ctx, netip.AddrPortFrom(x.address, r.port), x.check.options.Timeout)
+	phases.Connect += x.watch.lap()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if !r.secure {
+		return l, l, (*exchange).http1, nil
+	}
+	x.during = handshaking
+	client, expires, err := x.check.trust.handshake(x.ctx, l, r.name, "h2", "http/1.1")
+	phases.TLS += x.watch.lap()
+	x.check.noteExpiry(expires, x.report)
 	switch {
-	case found:
-		return nil
 	case err != nil:
-		return err
+		return nil, nil, nil, err
+	case client.ConnectionState().NegotiatedProtocol == "h2":
+		return l, client, (*exchange).http2, nil
 	default:
-		return lacks("body", o.ExpectBody, octets)
+		return l, client, (*exchange).http1, nil
 	}
 }
 
-// request returns the first request. Its URL has the name to send and verify in TLS, which is the address when
-// there is no host; where it goes is up to dial.
-func (x *exchange) request(host string) (*http.Request, error) {
+// judge decides whether a response is a good one.
+func (x *exchange) judge(got response) error {
 	o := &x.check.options
-	if host == "" {
-		host = x.address.WithZone("").String()
+	if !o.ExpectStatus.Contains(got.status) {
+		return newReason(nil, "HTTP %d, wanted %s", got.status, o.ExpectStatus)
 	}
-	name, _ := splitHost(host)
-	header := host
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
-		header = "[" + host + "]" // RFC 3986, section 3.2.2.
+	if o.ExpectBody == "" && x.check.pattern == nil {
+		return nil
 	}
-	target := string(o.Protocol) + "://" + net.JoinHostPort(name, strconv.Itoa(o.Port)) + o.Path
-	request, err := http.NewRequestWithContext(x.ctx, o.Method, target, nil)
-	if err != nil {
-		return nil, newReason(err, "request: %s", bare(err))
-	}
-	request.Host = header
-	request.Header.Set("User-Agent", userAgent)
-	for name, value := range o.Headers {
-		request.Header.Set(name, value)
-	}
-	return request, nil
-}
-
-// redirect decides whether net/http follows a redirect. It only asks for 301, 302, 303, 307 and 308 with a Location.
-func (x *exchange) redirect(next *http.Request, via []*http.Request) error {
-	switch {
-	case !x.check.options.FollowRedirects:
-		return http.ErrUseLastResponse
-	case len(via) > maxRedirects:
-		return newReason(nil, "more than %d redirects", maxRedirects)
-	case next.URL.Scheme != "http" && next.URL.Scheme != "https" || next.URL.Host == "":
-		return newReason(nil, "redirect to %q, which is no http or https URL", clip(next.URL.Redacted(), 100))
-	}
-	if before := via[len(via)-1]; before.URL.Host == next.URL.Host {
-		next.Host = before.Host
-	} else {
-		next.Host = next.URL.Host
-	}
-	x.hop = next.URL.Redacted()
-	return nil
-}
-
-// dial connects to the address under test, at the port of the URL, whatever the URL's host.
-func (x *exchange) dial(_ context.Context, _, hostPort string) (net.Conn, error) {
-	conn, _, err := x.connect(hostPort)
-	if err != nil {
-		return nil, err
-	}
-	x.enter(awaitingHeader)
-	return newPatientConn(conn), nil
-}
-
-// dialTLS is dial with a handshake for the URL's host.
-func (x *exchange) dialTLS(_ context.Context, _, hostPort string) (net.Conn, error) {
-	conn, name, err := x.connect(hostPort)
-	if err != nil {
-		return nil, err
-	}
-	x.enter(handshaking)
-	client, expires, err := x.check.trust.handshake(x.ctx, conn, name)
-	x.mu.Lock()
-	x.expires = expires
-	x.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	x.enter(awaitingHeader)
-	return newPatientConn(client), nil
-}
-
-func (x *exchange) connect(hostPort string) (conn net.Conn, name string, err error) {
-	x.enter(connecting)
-	name, port, err := net.SplitHostPort(hostPort)
-	if err != nil {
-		return nil, "", err
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || number == 0 {
-		return nil, "", newReason(err, "connect: no port %q", port)
-	}
-	conn, err = connect(x.ctx, netip.AddrPortFrom(x.address, uint16(number)), x.check.options.Timeout)
-	return conn, name, err
-}
-
-func (x *exchange) enter(s step) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.during = s
-}
-
-func (x *exchange) state() (during step, expires time.Time) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.during, x.expires
-}
-
-// patientConn holds back what a server says until something has been written to it. net/http reads at once, takes
-// what comes before its request for a broken connection, and logs it to the default logger.
-type patientConn struct {
-	net.Conn
-	once    sync.Once
-	written chan struct{} // Closed at the first Write, or Close.
-}
-
-func newPatientConn(conn net.Conn) *patientConn {
-	return &patientConn{Conn: conn, written: make(chan struct{})}
-}
-
-func (c *patientConn) Read(b []byte) (int, error) {
-	<-c.written
-	return c.Conn.Read(b)
-}
-
-func (c *patientConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.release()
-	return n, err
-}
-
-func (c *patientConn) Close() error {
-	err := c.Conn.Close()
-	c.release()
+	x.during = readingBody
+	err := seek(got.body, o.ExpectBody, x.check.pattern)
+	x.report.Phases.Body += x.watch.lap()
 	return err
 }
 
-func (c *patientConn) release() { c.once.Do(func() { close(c.written) }) }
+// isRedirect reports whether a status says that the answer is elsewhere.
+func isRedirect(status int) bool {
+	switch status {
+	case 301, 302, 303, 307, 308:
+		return true
+	default:
+		return false
+	}
+}
+
+// noteExpiry reports when a certificate expires, if that is known.
+func (c *Check) noteExpiry(expires time.Time, report *Report) {
+	if !expires.IsZero() {
+		report.CertificateExpires = expires
+		report.Warning = expiryWarning(expires, c.options.CertExpiryWarning, time.Now())
+	}
+}

@@ -48,14 +48,14 @@ func TestHTTP(t *testing.T) {
 			http.ReadRequest(bufio.NewReader(conn))
 			conn.(*net.TCPConn).SetLinger(0)
 		}, "connection reset before a response"},
-		{"garbage", Options{}, says("\x15\x03\x01\x00\x02\x02\x16\r\n\r\n"), `malformed response: malformed HTTP response "\x15\x03\x01\x00\x02\x02\x16"`},
-		{"bad status", Options{}, says("HTTP/1.1 abc OK\r\n\r\n"), `malformed response: malformed HTTP status code "abc"`},
+		{"garbage", Options{}, says("\x15\x03\x01\x00\x02\x02\x16\r\n\r\n"), `malformed response: it starts with "\x15\x03\x01\x00\x02\x02\x16", wanted HTTP/1.1`},
+		{"bad status", Options{}, says("HTTP/1.1 abc OK\r\n\r\n"), `malformed response: "HTTP/1.1 abc OK" has no status code`},
 		{"endless header", Options{}, says("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 200_000) + "\r\n\r\n"),
-			"malformed response: server response headers exceeded 65536 bytes; aborted"},
+			"malformed response: the header does not end within 65536 octets"},
 	} {
 		tt.o.Protocol = HTTP
 		report, err := probe(t, t.Context(), tt.o, origin(t, tt.handle), "")
-		if text(err) != tt.want || report != (Report{}) {
+		if report.Phases = (Phases{}); text(err) != tt.want || report != (Report{}) {
 			t.Errorf("%s:\n got %s %+v\nwant %s", tt.name, text(err), report, tt.want)
 		}
 	}
@@ -72,7 +72,7 @@ func TestHTTPSpeaksFirst(t *testing.T) {
 		io.Copy(io.Discard, conn)
 	})
 	_, err := probe(t, t.Context(), Options{Protocol: HTTP}, at, "")
-	if want := `malformed response: malformed HTTP response "SSH-2.0-x"`; text(err) != want {
+	if want := `malformed response: it starts with "SSH-2.0-x", wanted HTTP/1.1`; text(err) != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	if logged.Len() > 0 {
@@ -106,33 +106,44 @@ func TestHTTPTimeoutWaitingForHeaders(t *testing.T) {
 	}
 }
 
-// TestHTTPTimeoutReadingBody lets the deadline pass once the probe reads a body that drips.
+// TestHTTPTimeoutReadingBody lets the deadline pass once the probe has taken the first octet of a body.
 func TestHTTPTimeoutReadingBody(t *testing.T) {
 	ctx, expire := newExpiring()
-	at := origin(t, func(conn net.Conn) {
-		says("HTTP/1.1 200 OK\r\n\r\n")(conn)
-		for {
-			if _, err := io.WriteString(conn, "x"); err != nil {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-	})
-	check := compile(t, Options{Protocol: HTTP, Port: int(at.Port()), ExpectBody: "ok"})
-	x := &exchange{check: check, ctx: ctx, address: at.Addr(), during: connecting}
-	result := make(chan error, 1)
-	go func() { result <- x.run("") }()
-	for {
-		if during, _ := x.state(); during == readingBody {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	client, server := net.Pipe()
+	link := newLink(ctx, pipeSocket{client})
+	defer link.Close()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		says("HTTP/1.1 200 OK\r\n\r\n")(server)
+		io.WriteString(server, "x") // Which is read before this returns.
+		expire()
+	}()
+	check := compile(t, Options{Protocol: HTTP, ExpectBody: "ok"})
+	var report Report
+	x := &exchange{check: check, ctx: ctx, report: &report, during: awaitingHeader, watch: startWatch()}
+	request, err := check.newRequest("www.example.com")
+	if err != nil {
+		t.Fatal(err)
 	}
-	expire()
-	if err := explain(ctx, <-result, readingBody, 5*time.Second); text(err) != "timeout after 5s reading the body" {
+	in := check.inbox(link)
+	got, err := x.http1(link, in, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := explain(ctx, x.judge(got), x.during, 5*time.Second); text(err) != "timeout after 5s reading the body" {
 		t.Errorf("%v", err)
 	}
+	<-served
+	if p := report.Phases; p.FirstByte == 0 || p.Body == 0 {
+		t.Errorf("phases %+v", p)
+	}
 }
+
+// pipeSocket is a connection in memory.
+type pipeSocket struct{ net.Conn }
+
+func (pipeSocket) SetLinger(int) error { return nil }
 
 func TestHTTPRequest(t *testing.T) {
 	for _, tt := range []struct {
@@ -264,13 +275,14 @@ func TestHTTPRedirects(t *testing.T) {
 // TestHTTPHostZone: a zone means nothing to the server.
 func TestHTTPHostZone(t *testing.T) {
 	check := compile(t, Options{Protocol: HTTP})
-	x := &exchange{check: check, ctx: t.Context(), address: netip.MustParseAddr("fe80::1%eth0")}
-	request, err := x.request("")
-	if err != nil || request.Host != "[fe80::1]" || request.URL.Host != "[fe80::1]:80" {
+	request, err := check.request(netip.MustParseAddr("fe80::1%eth0"), "")
+	if err != nil || request.authority != "[fe80::1]" || request.url.Host != "[fe80::1]:80" {
 		t.Errorf("%+v, %v", request, err)
 	}
-	if _, err := x.request("a b"); text(err) == "good" {
-		t.Error("a host that is none makes a request")
+	for _, host := range []string{"a b", "a/b", "a@b", "a\r\nb", "a?b", "a#b", "ä"} {
+		if _, err := check.request(netip.Addr{}, host); text(err) == "good" {
+			t.Errorf("%q, which is no host, makes a request", host)
+		}
 	}
 }
 

@@ -10,10 +10,19 @@ import (
 type metrics struct {
 	registerer prometheus.Registerer // Nil before register, and when there is none.
 
-	probes     *prometheus.CounterVec   // protocol, result
-	duration   *prometheus.HistogramVec // protocol
+	of         map[Protocol]protocolMetrics // Of each protocol that there is; not written to.
+	probes     *prometheus.CounterVec       // protocol, result
+	duration   *prometheus.HistogramVec     // protocol
 	startDelay prometheus.Histogram
 	inFlight   prometheus.Gauge
+	blind      *prometheus.GaugeVec   // family
+	blindTotal *prometheus.CounterVec // family
+}
+
+// protocolMetrics are the children of one protocol, which to look up takes longer than to count with.
+type protocolMetrics struct {
+	good, bad, void prometheus.Counter
+	duration        prometheus.Observer
 }
 
 // newMetrics returns the metrics, with all children at zero.
@@ -37,18 +46,45 @@ func newMetrics() *metrics {
 			Name: "gtmd_probes_in_flight",
 			Help: "Probes that are running now.",
 		}),
+		blind: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gtmd_prober_blind",
+			Help: "Whether this prober takes the failures of a family for its own and its verdicts are frozen (1) or not (0).",
+		}, []string{"family"}),
+		blindTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gtmd_prober_blind_total",
+			Help: "How often the verdicts of a family were frozen because this prober was blind.",
+		}, []string{"family"}),
 	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		m.blind.WithLabelValues(family)
+		m.blindTotal.WithLabelValues(family)
+	}
+	m.of = make(map[Protocol]protocolMetrics)
 	for _, protocol := range Protocol("").Values() {
-		m.probes.WithLabelValues(protocol, "good")
-		m.probes.WithLabelValues(protocol, "bad")
-		m.probes.WithLabelValues(protocol, "void")
-		m.duration.WithLabelValues(protocol)
+		m.of[Protocol(protocol)] = m.protocol(protocol)
 	}
 	return m
 }
 
+func (m *metrics) protocol(name string) protocolMetrics {
+	return protocolMetrics{
+		good:     m.probes.WithLabelValues(name, "good"),
+		bad:      m.probes.WithLabelValues(name, "bad"),
+		void:     m.probes.WithLabelValues(name, "void"),
+		duration: m.duration.WithLabelValues(name),
+	}
+}
+
+// lookUp returns the children of a protocol.
+func (m *metrics) lookUp(protocol Protocol) protocolMetrics {
+	if found, ok := m.of[protocol]; ok {
+		return found
+	}
+	return m.protocol(string(protocol))
+}
+
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.probes, m.duration, m.startDelay, m.inFlight}
+	return []prometheus.Collector{m.probes, m.duration, m.startDelay, m.inFlight, m.blind, m.blindTotal}
 }
 
 // register hands the metrics to r, all or none. A nil r takes none.
@@ -80,15 +116,16 @@ func (m *metrics) unregister() {
 
 // observe counts one result that is good or bad.
 func (m *metrics) observe(protocol Protocol, good bool, took time.Duration) {
-	result := "bad"
+	of := m.lookUp(protocol)
 	if good {
-		result = "good"
+		of.good.Inc()
+	} else {
+		of.bad.Inc()
 	}
-	m.probes.WithLabelValues(string(protocol), result).Inc()
-	m.duration.WithLabelValues(string(protocol)).Observe(took.Seconds())
+	of.duration.Observe(took.Seconds())
 }
 
 // void counts one result that is neither. How long it took says nothing.
 func (m *metrics) void(protocol Protocol) {
-	m.probes.WithLabelValues(string(protocol), "void").Inc()
+	m.lookUp(protocol).void.Inc()
 }

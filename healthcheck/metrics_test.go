@@ -19,6 +19,12 @@ const zeroCounters = `
 gtmd_probes_in_flight 0
 # HELP gtmd_probes_total Health check probes, by protocol and result; void ones count neither for nor against an address.
 # TYPE gtmd_probes_total counter
+gtmd_probes_total{protocol="dns",result="bad"} 0
+gtmd_probes_total{protocol="dns",result="good"} 0
+gtmd_probes_total{protocol="dns",result="void"} 0
+gtmd_probes_total{protocol="grpc",result="bad"} 0
+gtmd_probes_total{protocol="grpc",result="good"} 0
+gtmd_probes_total{protocol="grpc",result="void"} 0
 gtmd_probes_total{protocol="http",result="bad"} 0
 gtmd_probes_total{protocol="http",result="good"} 0
 gtmd_probes_total{protocol="http",result="void"} 0
@@ -28,9 +34,18 @@ gtmd_probes_total{protocol="https",result="void"} 0
 gtmd_probes_total{protocol="ping",result="bad"} 0
 gtmd_probes_total{protocol="ping",result="good"} 0
 gtmd_probes_total{protocol="ping",result="void"} 0
+gtmd_probes_total{protocol="push",result="bad"} 0
+gtmd_probes_total{protocol="push",result="good"} 0
+gtmd_probes_total{protocol="push",result="void"} 0
+gtmd_probes_total{protocol="script",result="bad"} 0
+gtmd_probes_total{protocol="script",result="good"} 0
+gtmd_probes_total{protocol="script",result="void"} 0
 gtmd_probes_total{protocol="tcp",result="bad"} 0
 gtmd_probes_total{protocol="tcp",result="good"} 0
 gtmd_probes_total{protocol="tcp",result="void"} 0
+gtmd_probes_total{protocol="tls",result="bad"} 0
+gtmd_probes_total{protocol="tls",result="good"} 0
+gtmd_probes_total{protocol="tls",result="void"} 0
 `
 
 func TestMetrics(t *testing.T) {
@@ -53,7 +68,7 @@ func TestMetrics(t *testing.T) {
 		ping.Protocol, ping.Interval = Ping, 5*time.Second
 		e.Set([]Target{newScript(nil).target("good"), bad.target("bad"), ping})
 		time.Sleep(4 * time.Second)
-		goods, bads := e.Status().Targets["good"].GoodTotal, e.Status().Targets["bad"].BadTotal
+		goods, bads := targetsOf(e.Status())["good"].GoodTotal, targetsOf(e.Status())["bad"].BadTotal
 		expect(strings.NewReplacer(
 			`gtmd_probes_in_flight 0`, `gtmd_probes_in_flight 1`,
 			`{protocol="http",result="good"} 0`, fmt.Sprintf(`{protocol="http",result="good"} %d`, goods),
@@ -65,9 +80,15 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, family := range families {
-			switch h := family.GetMetric()[0].GetHistogram(); family.GetName() {
+			h := family.GetMetric()[0].GetHistogram()
+			switch family.GetName() {
 			case "gtmd_probe_duration_seconds":
-				if n := len(family.GetMetric()); n != 4 || h.GetSampleCount() != goods+bads {
+				for _, child := range family.GetMetric() {
+					if child.GetLabel()[0].GetValue() == "http" {
+						h = child.GetHistogram()
+					}
+				}
+				if n := len(family.GetMetric()); n != 9 || h.GetSampleCount() != goods+bads {
 					t.Errorf("%d children, %d durations for http", n, h.GetSampleCount())
 				}
 			case "gtmd_probe_start_delay_seconds":

@@ -17,10 +17,9 @@ func (c *Check) ping(ctx context.Context, address netip.Addr, report *Report) er
 		return err
 	}
 	var (
-		replies  = make(chan echoKey, o.Packets)
+		request  = socket.request(address, o.Size)
+		replies  = make(chan time.Duration, o.Packets)
 		keys     = make([]echoKey, 0, o.Packets)
-		sent     = make(map[echoKey]time.Time, o.Packets)
-		data     = pattern(o.Size)
 		pace     = time.NewTicker(max(o.Timeout/time.Duration(2*o.Packets), 1))
 		received int
 		waited   time.Duration // For all replies together.
@@ -29,9 +28,8 @@ func (c *Check) ping(ctx context.Context, address netip.Addr, report *Report) er
 	defer func() { socket.forget(keys) }()
 	defer pace.Stop()
 	send := func() {
-		now := time.Now()
-		key, err := socket.send(address, data, replies)
-		keys, sent[key] = append(keys, key), now
+		key, err := socket.send(request, replies)
+		keys = append(keys, key)
 		if err != nil {
 			unsent.add(err)
 		}
@@ -54,9 +52,9 @@ func (c *Check) ping(ctx context.Context, address netip.Addr, report *Report) er
 		case <-tick:
 			send()
 			continue
-		case key := <-replies:
+		case took := <-replies:
 			received++
-			waited += time.Since(sent[key])
+			waited += took
 			continue
 		case <-ctx.Done():
 		}
@@ -97,12 +95,3 @@ func pingReason(ctx context.Context, o *Options, received int, unsent unsent) er
 
 // tooMany reports whether so many lost packets make the probe bad.
 func tooMany(lost int, o *Options) bool { return lost*100 >= o.LossRate*o.Packets }
-
-// pattern returns the data of an echo request.
-func pattern(size int) []byte {
-	data := make([]byte, size)
-	for i := range data {
-		data[i] = byte(i)
-	}
-	return data
-}

@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,15 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/icmp"
+	xipv4 "golang.org/x/net/ipv4"
+	xipv6 "golang.org/x/net/ipv6"
 )
 
 func TestPingLoopback(t *testing.T) {
@@ -185,18 +189,177 @@ func TestEchoSequence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		replies := make(chan echoKey, 1)
-		first, _ := socket.send(at, nil, replies)
+		replies := make(chan time.Duration, 1)
+		request := socket.request(at, 0)
+		first, _ := socket.send(request, replies)
 		socket.last = first.sequence - 1
-		second, _ := socket.send(at, nil, replies)
-		other, _ := socket.send(netip.MustParseAddr("192.0.2.2"), nil, replies)
+		second, _ := socket.send(request, replies)
+		other, _ := socket.send(socket.request(netip.MustParseAddr("192.0.2.2"), 0), replies)
 		if second.sequence != first.sequence+1 || other.sequence != second.sequence+1 || len(socket.waiting) != 3 {
 			t.Errorf("%v, %v, %v", first, second, other)
 		}
-		if _, err := socket.send(at, make([]byte, 1<<16), replies); err == nil {
+		if _, err := socket.send(socket.request(at, 1<<16), replies); err == nil {
 			t.Error("a packet that is too long for the network was sent")
 		}
 	})
+}
+
+// TestEchoRequest holds packed requests against the messages of another library, checksum and all.
+func TestEchoRequest(t *testing.T) {
+	for _, size := range []int{0, 1, 7, 8, 56, 1399, 1400} {
+		socket := &echoSocket{family: &ipv4, id: 0xfedc, nonce: [8]byte{0xff, 0xfe, 3, 4, 5, 6, 7, 8}}
+		request := socket.request(netip.MustParseAddr("192.0.2.1"), size)
+		for _, sequence := range []uint16{0, 1, 0xffff, 0x8000, uint16(size) * 31} {
+			request.number(sequence)
+			message := icmp.Message{Type: xipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 0xfedc, Seq: int(sequence), Data: request.packet[8:]}}
+			want, err := message.Marshal(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(request.packet, want) {
+				t.Errorf("%d octets, number %d:\n got %x\nwant %x", size, sequence, request.packet, want)
+			}
+		}
+	}
+}
+
+// TestEchoForged hands a socket packets that are nearly the reply it waits for.
+func TestEchoForged(t *testing.T) {
+	at := &net.IPAddr{IP: net.IPv4(192, 0, 2, 1)}
+	for _, tt := range []struct {
+		name   string
+		size   int
+		change func(packet []byte) []byte
+		from   net.Addr
+		known  bool
+	}{
+		{"the reply", 56, func(p []byte) []byte { return p }, at, true},
+		{"data cut", 56, func(p []byte) []byte { return p[:16] }, at, true},
+		{"no data", 0, func(p []byte) []byte { return p }, at, true},
+		{"little data", 3, func(p []byte) []byte { return p }, at, true},
+		{"another address", 56, func(p []byte) []byte { return p }, &net.IPAddr{IP: net.IPv4(192, 0, 2, 2)}, false},
+		{"no address", 56, func(p []byte) []byte { return p }, &net.UnixAddr{}, false},
+		{"another id", 56, func(p []byte) []byte { p[5] ^= 1; return p }, at, false},
+		{"another number", 56, func(p []byte) []byte { p[7] ^= 1; return p }, at, false},
+		{"a request", 56, func(p []byte) []byte { p[0] = ipv4.request; return p }, at, false},
+		{"unreachable", 56, func(p []byte) []byte { p[0] = 3; return p }, at, false},
+		{"another code", 56, func(p []byte) []byte { p[1] = 1; return p }, at, false},
+		{"other data", 56, func(p []byte) []byte { p[8] ^= 1; return p }, at, false},
+		{"other little data", 3, func(p []byte) []byte { p[10] ^= 1; return p }, at, false},
+		{"data cut too short", 56, func(p []byte) []byte { return p[:15] }, at, false},
+		{"header cut", 56, func(p []byte) []byte { return p[:7] }, at, false},
+		{"empty", 56, func(p []byte) []byte { return nil }, at, false},
+	} {
+		prober := NewProber()
+		prober.listen = (&fakeNetwork{refuseDatagram: true, drop: func(int) bool { return true }}).listen
+		socket, err := prober.socket(netip.MustParseAddr("192.0.2.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		replies := make(chan time.Duration, 2)
+		request := socket.request(netip.MustParseAddr("192.0.2.1"), tt.size)
+		if _, err := socket.send(request, replies); err != nil {
+			t.Fatal(err)
+		}
+		reply := bytes.Clone(request.packet)
+		reply[0] = ipv4.reply
+		for range 2 { // The second time it is not waited for any more.
+			socket.receive(tt.change(bytes.Clone(reply)), tt.from)
+		}
+		if want := map[bool]int{true: 1}[tt.known]; len(replies) != want || len(socket.waiting) != 1-want {
+			t.Errorf("%s: %d replies, want %d; %d requests are waited for", tt.name, len(replies), want, len(socket.waiting))
+		}
+		prober.Close()
+	}
+}
+
+// TestEchoFilter sends requests of two identifiers through the real kernel: the socket gets the replies to its own.
+func TestEchoFilter(t *testing.T) {
+	for _, f := range []*family{&ipv4, &ipv6} {
+		at := netip.MustParseAddr(map[*family]string{&ipv4: "127.0.0.1", &ipv6: "::1"}[f])
+		if at.Is6() && !hasLoopback6() {
+			continue
+		}
+		conn, err := listenICMP(f.raw, f.any, 0x1234)
+		if err != nil {
+			t.Skipf("this system gives no raw ICMP socket: %v", err)
+		}
+		defer conn.Close()
+		socket := &echoSocket{family: f, conn: conn, waiting: make(map[echoKey]waiter)}
+		for _, id := range []uint16{0x3412, 0x1235, 0x1234} {
+			socket.id = id
+			if _, err := socket.send(socket.request(at, 20), make(chan time.Duration, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		buffer := make([]byte, 100)
+		n, _, err := conn.ReadFrom(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := buffer[:n]; n != 28 || got[0] != f.reply || got[4] != 0x12 || got[5] != 0x34 || got[7] != 3 {
+			t.Errorf("%s: the first packet is %x", f.name, got)
+		}
+	}
+}
+
+// TestPingMany pings many addresses of the loopback at once: every request is answered, over one socket.
+func TestPingMany(t *testing.T) {
+	check := compile(t, Options{Name: "ping", Protocol: Ping, Packets: 1, LossRate: 100, Timeout: 5 * time.Second})
+	socket, err := check.prober.socket(netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		t.Skipf("this system gives no ICMP socket: %v", err)
+	}
+	var running sync.WaitGroup
+	for i := range 1000 {
+		at := netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)})
+		running.Go(func() {
+			var report Report
+			if err := check.Target(at, "").Probe(t.Context(), &report); err != nil || report.RTT <= 0 {
+				t.Errorf("%v: %v, %v", at, err, report.RTT)
+			}
+		})
+	}
+	running.Wait()
+	if n := len(socket.waiting); n > 0 {
+		t.Errorf("%d requests are still waited for", n)
+	}
+}
+
+// BenchmarkPing pings 10,000 addresses of the loopback at once, and tells the CPU time of an echo, the kernel's part of sending,
+// answering and receiving it included.
+func BenchmarkPing(b *testing.B) {
+	const targets, packets = 10000, 4
+	check := compile(b, Options{Name: "ping", Protocol: Ping, Packets: packets, Timeout: time.Second, Size: 56})
+	if _, err := check.prober.socket(netip.MustParseAddr("127.0.0.1")); err != nil {
+		b.Skipf("this system gives no ICMP socket: %v", err)
+	}
+	cpu := func() time.Duration {
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	b.ReportAllocs()
+	start := cpu()
+	var lost atomic.Int64
+	for b.Loop() {
+		var running sync.WaitGroup
+		for i := range targets {
+			at := netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)})
+			running.Go(func() {
+				ctx, cancel := context.WithTimeout(b.Context(), 5*time.Second)
+				defer cancel()
+				if err := check.Target(at, "").Probe(ctx, new(Report)); err != nil {
+					lost.Add(1)
+				}
+			})
+		}
+		running.Wait()
+	}
+	b.ReportMetric(float64(cpu()-start)/float64(b.N*targets*packets), "cpu-ns/echo")
+	b.ReportMetric(float64(lost.Load())/float64(b.N), "bad/op")
 }
 
 // compileFake returns a check whose pings go over the network.
@@ -225,7 +388,7 @@ type fakeNetwork struct {
 	lastSent time.Time
 }
 
-func (n *fakeNetwork) listen(network, _ string) (packetConn, error) {
+func (n *fakeNetwork) listen(network, _ string, _ uint16) (packetConn, error) {
 	datagram := network == "udp4" || network == "udp6"
 	switch {
 	case n.listenError != nil:
@@ -281,11 +444,15 @@ func (s *fakeSocket) WriteTo(b []byte, to net.Addr) (int, error) {
 	if n.drop != nil && n.drop(index) {
 		return len(b), nil
 	}
-	request, err := icmp.ParseMessage(s.family.protocol, b)
-	if err != nil || request.Type != s.family.request {
+	protocol, replies := 1, icmp.Type(xipv4.ICMPTypeEchoReply)
+	if s.family == &ipv6 {
+		protocol, replies = 58, xipv6.ICMPTypeEchoReply
+	}
+	request, err := icmp.ParseMessage(protocol, b)
+	if err != nil || request.Type != xipv4.ICMPTypeEcho && request.Type != xipv6.ICMPTypeEchoRequest {
 		return 0, fmt.Errorf("no echo request: %v, %w", request, err)
 	}
-	reply := icmp.Message{Type: s.family.replies, Body: request.Body}
+	reply := icmp.Message{Type: replies, Body: request.Body}
 	if n.otherID {
 		reply.Body.(*icmp.Echo).ID ^= 1
 	}

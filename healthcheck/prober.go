@@ -7,10 +7,11 @@ import (
 	"sync"
 )
 
-// Prober is what all probes share: one ICMP socket for each address family. Make one with [NewProber]; all methods
-// are safe for concurrent use.
+// Prober is what all probes share: one ICMP socket for each address family, and the reports of the origins that push.
+// Make one with [NewProber]; all methods are safe for concurrent use.
 type Prober struct {
-	listen func(network, address string) (packetConn, error)
+	reports reports
+	listen  listenFunc
 
 	mu      sync.Mutex // Guards the following.
 	closed  bool

@@ -25,6 +25,12 @@ var errStillRunning = errors.New("the probe before has not ended")
 // errNoSocket is that the system denies us any ICMP socket.
 var errNoSocket = errors.New("no ICMP socket")
 
+// The commands of script checks that could not be run.
+var (
+	errTooManyProcesses = errors.New("too many processes of this check")
+	errNoCommand        = errors.New("the command cannot be started")
+)
+
 // localFaults are the errors for which a probe says something of this machine and nothing of the address. No route
 // and no permission to connect are not among them: they belong to the way to the address.
 var localFaults = []error{
@@ -32,6 +38,7 @@ var localFaults = []error{
 	syscall.ENOMEM, syscall.ENOBUFS, // No memory is.
 	syscall.EADDRNOTAVAIL, // No local port is, or there is no local address at all.
 	errNoSocket,
+	errTooManyProcesses, errNoCommand,
 }
 
 // localFault returns which of localFaults a probe's error comes from, or nil. Such a result is void.

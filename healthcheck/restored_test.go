@@ -30,7 +30,7 @@ func TestEngineRestored(t *testing.T) {
 			target.Interval, target.Rise = time.Hour, 2
 			e.Set([]Target{target})
 			time.Sleep(eagerStep + jitterOf(eagerStep))
-			if got := e.Status().Targets["a"]; len(s.calls()) != 1 || got.Verdict != tt.first || got.GoodTotal+got.BadTotal != 1 {
+			if got := targetsOf(e.Status())["a"]; len(s.calls()) != 1 || got.Verdict != tt.first || got.GoodTotal+got.BadTotal != 1 {
 				t.Fatalf("%s: within a second, %d probes: %+v", tt.name, len(s.calls()), got)
 			}
 			schedule := newSchedule("a", start)
@@ -42,7 +42,7 @@ func TestEngineRestored(t *testing.T) {
 			if late := calls[1].Sub(schedule.slot(time.Hour, calls[0])); late < 0 || late > jitterOf(time.Hour) {
 				t.Errorf("%s: the second probe is %v off its slot", tt.name, late)
 			}
-			if got := e.Status().Targets["a"]; got.Verdict != tt.verdict {
+			if got := targetsOf(e.Status())["a"]; got.Verdict != tt.verdict {
 				t.Errorf("%s: after %d probes: %+v", tt.name, len(calls), got)
 			}
 		})

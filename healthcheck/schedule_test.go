@@ -34,12 +34,59 @@ func TestScheduleNext(t *testing.T) {
 		{"late by more", plan{at(4.25), interval, true}, false, at(34.26), plan{at(49.25), interval, true}},
 		{"another interval", plan{at(4.25), time.Minute, true}, false, at(6), plan{at(19.25), interval, true}},
 	} {
-		if got := s.next(tt.last, tt.eager, interval, tt.now); got != tt.want {
+		step, grid := pace(&Target{Interval: interval}, eagerness(tt.eager), true)
+		if got := s.next(tt.last, step, grid, tt.now); got != tt.want {
 			t.Errorf("%s:\n got %v\nwant %v", tt.name, got, tt.want)
 		}
 	}
-	if got := s.next(plan{}, true, 100*time.Millisecond, at(0)); got != (plan{at(0.05), 100 * time.Millisecond, false}) {
+	step, grid := pace(&Target{Interval: 100 * time.Millisecond}, eagerStep, false)
+	if got := s.next(plan{}, step, grid, at(0)); got != (plan{at(0.05), 100 * time.Millisecond, false}) {
 		t.Errorf("eager with a short interval: %v", got)
+	}
+}
+
+// eagerness is the pace of those that are eager, when they are few.
+func eagerness(eager bool) time.Duration {
+	if eager {
+		return eagerStep
+	}
+	return 0
+}
+
+// TestPaceOf has the eager ask for 10,000 probes a second at most.
+func TestPaceOf(t *testing.T) {
+	for _, tt := range []struct {
+		eager int64
+		want  time.Duration
+	}{{0, time.Second}, {10_000, time.Second}, {15_000, 1500 * time.Millisecond}, {100_000, 10 * time.Second}} {
+		if got := paceOf(tt.eager); got != tt.want {
+			t.Errorf("%d: %v, want %v", tt.eager, got, tt.want)
+		}
+	}
+}
+
+// TestPace has an interval of 15 s.
+func TestPace(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		fast          time.Duration
+		eager, streak bool
+		step          time.Duration
+		grid          bool
+	}{
+		{"the interval", 0, false, false, 15 * time.Second, true},
+		{"a streak", 0, false, true, 15 * time.Second, true},
+		{"a fast streak", 2 * time.Second, false, true, 2 * time.Second, false},
+		{"fast, no streak", 2 * time.Second, false, false, 15 * time.Second, true},
+		{"fast is slower", time.Minute, false, true, 15 * time.Second, true},
+		{"eager", 0, true, false, time.Second, false},
+		{"eager is faster", 2 * time.Second, true, true, time.Second, false},
+		{"fast is faster", 200 * time.Millisecond, true, true, 200 * time.Millisecond, false},
+	} {
+		target := &Target{Interval: 15 * time.Second, FastInterval: tt.fast}
+		if step, grid := pace(target, eagerness(tt.eager), tt.streak); step != tt.step || grid != tt.grid {
+			t.Errorf("%s: %v, %v", tt.name, step, grid)
+		}
 	}
 }
 
@@ -69,6 +116,35 @@ func TestScheduleSpreads(t *testing.T) {
 	for i, n := range counts {
 		if n < 50 || n > 150 {
 			t.Errorf("%d of 10,000 targets in slot %d of 100", n, i)
+		}
+	}
+}
+
+// TestPlanStart holds starts against what they have to be: within the jitter and, where there is one, at a tick.
+func TestPlanStart(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := plan{
+			at:   testEpoch.Add(time.Duration(rapid.Int64Range(-int64(time.Second), int64(time.Hour)).Draw(t, "at"))),
+			step: time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "step")),
+		}
+		tick := time.Duration(rapid.Int64Range(0, int64(maxTick)).Draw(t, "tick"))
+		start, most := p.start(testEpoch, tick), min(p.step/50, maxJitter)
+		if late := start.Sub(p.at); late < 0 || late > most {
+			t.Fatalf("%v late, at most %v is right", late, most)
+		}
+		if tick > 0 && most >= tick && start.Sub(testEpoch)%tick != 0 {
+			t.Fatalf("%v is no multiple of %v", start.Sub(testEpoch), tick)
+		}
+	})
+}
+
+func TestTickOf(t *testing.T) {
+	for _, tt := range []struct {
+		rate float64
+		want time.Duration
+	}{{0, maxTick}, {1000, maxTick}, {1600, maxTick}, {10_000, 800 * time.Microsecond}} {
+		if got := tickOf(tt.rate); got != tt.want {
+			t.Errorf("%v probes a second: %v, want %v", tt.rate, got, tt.want)
 		}
 	}
 }

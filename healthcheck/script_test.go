@@ -21,6 +21,15 @@ func startEngine(t *testing.T, o EngineOptions) *Engine {
 // jitterOf returns the longest jitter.
 func jitterOf(step time.Duration) time.Duration { return min(step/50, maxJitter) }
 
+// targetsOf lists what a status knows.
+func targetsOf(s *Status) map[string]TargetStatus {
+	all := map[string]TargetStatus{}
+	for id, t := range s.All() {
+		all[id] = *t
+	}
+	return all
+}
+
 // script is a probe whose behaviour can be changed, and that notes when it is called.
 type script struct {
 	mu    sync.Mutex

@@ -3,6 +3,7 @@ package healthcheck
 import (
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -46,6 +47,51 @@ func TestSearchAgainstContains(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestMatch(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name, pattern string
+		r             io.Reader
+		found         bool
+		err           error
+	}{
+		{"split across reads", "^a.c$", iotest.OneByteReader(strings.NewReader("abc")), true, nil},
+		{"absent", "d", strings.NewReader("abc"), false, nil},
+		{"no UTF-8", "^.b$", strings.NewReader("\xffb"), true, nil},
+		{"just within", "ok$", strings.NewReader(strings.Repeat("x", maxSearch-2) + "ok"), true, nil},
+		{"just beyond", "ok", strings.NewReader(strings.Repeat("x", maxSearch-1) + "ok"), false, nil},
+		{"end within", "ok$", strings.NewReader(strings.Repeat("x", maxSearch-2) + "ok and more"), true, nil},
+		{"broken", "ok", io.MultiReader(strings.NewReader("x"), iotest.ErrReader(broken)), false, broken},
+		{"found, then broken", "ok", io.MultiReader(strings.NewReader("okay"), iotest.ErrReader(broken)), true, nil},
+	} {
+		found, err := match(tt.r, regexp.MustCompile(tt.pattern))
+		if found != tt.found || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v, %v", tt.name, found, err)
+		}
+	}
+}
+
+func TestSeek(t *testing.T) {
+	pattern := regexp.MustCompile(`"state": *"up"`)
+	for _, tt := range []struct {
+		body, text string
+		pattern    *regexp.Regexp
+		want       string
+	}{
+		{`{"state": "up"}`, "", nil, "good"},
+		{`{"state": "up"}`, "state", nil, "good"},
+		{`{"state": "up"}`, "", pattern, "good"},
+		{`{"state": "up", "db": 1}`, "db", pattern, "good"},
+		{`{"db": 1, "state": "up"}`, "db", pattern, "good"},
+		{`{"state": "up"}`, "db", pattern, `body lacks "db" in its 15 octets`},
+		{`{"state": "down", "db": 1}`, "db", pattern, `body does not match "\"state\": *\"up\""`},
+	} {
+		if got := text(seek(iotest.HalfReader(strings.NewReader(tt.body)), tt.text, tt.pattern)); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.body, got, tt.want)
+		}
+	}
 }
 
 func TestLacks(t *testing.T) {

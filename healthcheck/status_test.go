@@ -41,12 +41,12 @@ func TestEngineSaved(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		time.Sleep(eagerStep + jitterOf(eagerStep))
-		if got := e.Status().Targets["up"]; got.Verdict != Down || got.Bad != 3 {
+		if got := targetsOf(e.Status())["up"]; got.Verdict != Down || got.Bad != 3 {
 			t.Errorf("the streak does not go on: %+v", got)
 		}
 		e.Set(nil)
 		e.Set(targets[:1])
-		if got := e.Status().Targets["up"].Verdict; got != Unknown {
+		if got := targetsOf(e.Status())["up"].Verdict; got != Unknown {
 			t.Errorf("what was saved is used twice: %s", got)
 		}
 	})
@@ -60,7 +60,7 @@ func TestSavedJSON(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 	var again Saved
-	if err := json.Unmarshal(text, &again); err != nil || again != saved {
+	if err := json.Unmarshal(text, &again); err != nil || !cmp.Equal(again, saved) {
 		t.Errorf("%+v, %v", again, err)
 	}
 }

@@ -61,6 +61,16 @@ func (s StatusSet) Contains(code int) bool {
 	return s.bits[code/64]>>(code%64)&1 == 1
 }
 
+// goesBeyond reports whether some code of the set is not one of those.
+func (s StatusSet) goesBeyond(those func(code int) bool) bool {
+	for code := minStatus; code <= maxStatus; code++ {
+		if s.Contains(code) && !those(code) {
+			return true
+		}
+	}
+	return false
+}
+
 // String returns the set as UnmarshalText reads it, in its shortest form: ascending, neighbours joined, no spaces.
 func (s StatusSet) String() string {
 	var parts []string

@@ -2,6 +2,8 @@ package healthcheck
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -12,6 +14,14 @@ import (
 // never nil, belongs to the probe until it returns, and counts whatever the result.
 type Probe func(ctx context.Context, report *Report) error
 
+// ErrUndecided is the result of a probe that has nothing to say yet: neither good nor bad, and no fault.
+var ErrUndecided = errors.New("nothing is known yet")
+
+// Phases are the times that the parts of a probe took. A part that a probe has not come to, or does not have, is zero.
+type Phases struct {
+	Connect, TLS, FirstByte, Body time.Duration
+}
+
 // Report is what a probe finds out beyond good or bad. The zero value: nothing known, nothing to warn about.
 type Report struct {
 	// CertificateExpires is when the certificate, or the first of its chain to do so, expires. Zero: not known.
@@ -21,6 +31,8 @@ type Report struct {
 	// RTT is the round-trip time, where the probe has measured it and did more than that: its duration counts otherwise.
 	// It goes into [TargetStatus.RTT], and is zero in a report that has been handed on.
 	RTT time.Duration
+	// Phases of the probe. They go into [TargetStatus.Phases], and are zero in a report that has been handed on.
+	Phases Phases
 }
 
 // Target is one address to be probed in one way.
@@ -29,6 +41,11 @@ type Target struct {
 	ID string
 	// Protocol labels the metrics of the probes.
 	Protocol Protocol
+	// Address is what is probed: targets in many networks that fail together say that this prober is blind. The zero Addr
+	// takes no part in that.
+	Address netip.Addr
+	// Canary marks a target that is there only to tell whether this prober sees anything.
+	Canary bool
 	// Probe does the work. It is called by one goroutine at a time.
 	Probe Probe
 	// Interval is the time from the start of one probe to the start of the next. Zero or less: 15 s.
@@ -37,6 +54,30 @@ type Target struct {
 	Timeout time.Duration
 	// Fall and Rise are the results in a row that turn the target down and up. Less than one: one.
 	Fall, Rise int
+	// Window turns the target down by how many of the last results were bad. The zero value: it does not.
+	Window Window
+	// FastInterval takes the place of Interval while a streak argues against the verdict. Zero, or above it: it does not.
+	FastInterval time.Duration
+	// Flap limits how often the verdict may turn. The zero value: it does not.
+	Flap Flap
+	// MaxLatency is what a good probe may take before the target counts as degraded. Zero: any time.
+	MaxLatency time.Duration
+	// Invert makes good results bad and bad ones good.
+	Invert bool
+}
+
+// turning is what says when a verdict may turn.
+type turning struct {
+	address                netip.Addr
+	canary, push           bool
+	interval, fastInterval time.Duration
+	fall, rise             int
+	window                 Window
+	flap                   Flap
+}
+
+func (t *Target) turning() turning {
+	return turning{t.Address, t.Canary, t.Protocol == Push, t.Interval, t.FastInterval, t.Fall, t.Rise, t.Window, t.Flap}
 }
 
 // normal returns a copy of t whose numbers are in range, so that no target can be probed without pause.

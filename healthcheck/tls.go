@@ -12,19 +12,49 @@ import (
 	"time"
 )
 
+// tls is the probe that makes a handshake and looks at the certificate. A server that speaks TLS 1.3 and does not like
+// ours says so only afterwards, and is good.
+func (c *Check) tls(ctx context.Context, address netip.Addr, host string, report *Report) error {
+	o := &c.options
+	name, _ := splitHost(host)
+	if name == "" {
+		name = address.WithZone("").String()
+	}
+	watch := startWatch()
+	link, err := connect(ctx, netip.AddrPortFrom(address, uint16(o.Port)), o.Timeout)
+	report.Phases.Connect = watch.lap()
+	if err != nil {
+		return err
+	}
+	client, expires, err := c.trust.handshake(ctx, link, name)
+	report.Phases.TLS = watch.lap()
+	c.noteExpiry(expires, report)
+	if err != nil {
+		return err
+	}
+	client.Close()
+	return nil
+}
+
 // trust is how a check speaks TLS: whom it believes, and who it says it is. It is immutable.
 type trust struct {
 	roots        *x509.CertPool    // Nil: those of the system.
 	certificates []tls.Certificate // Our own; none or one.
 	minimum      TLSVersion
 	version      uint16 // minimum, as crypto/tls has it.
-	sni, verify  bool
-	timeout      time.Duration // Of the probe, for reasons.
+	// curves are those of the key exchange. The ones against quantum computers, which crypto/tls would offer too, make
+	// handshakes dearer, and what a probe says is no secret.
+	curves      []tls.CurveID
+	sni, verify bool
+	timeout     time.Duration // Of the probe, for reasons.
 }
 
 // newTrust loads the certificate files of o. Its error names key and file.
 func newTrust(o *Options) (*trust, error) {
-	t := &trust{minimum: o.MinTLS, sni: o.SNI, verify: o.Verify, timeout: o.Timeout}
+	t := &trust{
+		minimum: o.MinTLS, sni: o.SNI, verify: o.Verify, timeout: o.Timeout,
+		curves: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+	}
 	var problems []error
 	switch o.MinTLS {
 	case "1.0":
@@ -57,14 +87,16 @@ func newTrust(o *Options) (*trust, error) {
 	return t, errors.Join(problems...)
 }
 
-// handshake speaks TLS as a client on conn, which it closes when it fails; the error is a reason. Name is the host
-// or address to verify. The time at which the server's certificate expires is known as soon as the server has shown it, whether or
-// not the handshake succeeds, and else zero.
-func (t *trust) handshake(ctx context.Context, conn net.Conn, name string) (client *tls.Conn, expires time.Time, err error) {
+// handshake speaks TLS as a client on conn, which it closes when it fails and which must itself end with ctx; the error is a
+// reason. Name is the host or address to verify. Protocols are what to offer (ALPN); none: do not. The time at which
+// the server's certificate expires is known as soon as the server has shown it, whether or not the handshake succeeds,
+// and else zero.
+func (t *trust) handshake(ctx context.Context, conn net.Conn, name string, protocols ...string) (client *tls.Conn, expires time.Time, err error) {
 	config := &tls.Config{
-		MinVersion:   t.version,
-		NextProtos:   []string{"http/1.1"},
-		Certificates: t.certificates,
+		MinVersion:       t.version,
+		NextProtos:       protocols,
+		Certificates:     t.certificates,
+		CurvePreferences: t.curves,
 		// What crypto/tls would verify is verified below: it cannot tell the expiry of what it refuses, nor
 		// verify a name that was not sent.
 		InsecureSkipVerify: true,
@@ -78,7 +110,8 @@ func (t *trust) handshake(ctx context.Context, conn net.Conn, name string) (clie
 		config.ServerName = name // RFC 6066, section 3: never an address.
 	}
 	client = tls.Client(conn, config)
-	if err := client.HandshakeContext(ctx); err != nil {
+	// With a context it would start a goroutine, which conn has no need for.
+	if err := client.Handshake(); err != nil {
 		conn.Close()
 		return nil, expires, explainHandshake(ctx, err, t.minimum, t.timeout)
 	}

@@ -96,7 +96,7 @@ func TestHTTPS(t *testing.T) {
 		if tt.expires != nil {
 			want.CertificateExpires = tt.expires.Leaf.NotAfter
 		}
-		if text(err) != tt.want || report != want {
+		if report.Phases = (Phases{}); text(err) != tt.want || report != want {
 			t.Errorf("%s:\n got %s %+v\nwant %s %+v", tt.name, text(err), report, tt.want, want)
 		}
 		if name := <-hello; name != tt.sni {
@@ -156,11 +156,57 @@ func TestHTTPSRedirect(t *testing.T) {
 	o := Options{Protocol: HTTP, FollowRedirects: true, ExpectStatus: statusSet(t, "204"), SNI: true, Verify: true,
 		CAFile: ca.write(t, t.TempDir(), "ca.pem"), CertExpiryWarning: 14 * day}
 	report, err := probe(t, t.Context(), o, plain, "www.example.com")
-	if err != nil || report != (Report{CertificateExpires: certificate.Leaf.NotAfter, Warning: "certificate expires in 5 days"}) {
+	if report.Phases = (Phases{}); err != nil || report != (Report{CertificateExpires: certificate.Leaf.NotAfter, Warning: "certificate expires in 5 days"}) {
 		t.Errorf("%v, %+v", err, report)
 	}
 	if got := <-name; got != "secure.example" {
 		t.Errorf("SNI %q", got)
+	}
+}
+
+// TestTLS is the kind that makes no more than a handshake.
+func TestTLS(t *testing.T) {
+	ca := newAuthority(t, "Test CA", time.Now().Add(365*day))
+	certificate := ca.issue(t, time.Now().Add(-day), time.Now().Add(9*day+time.Hour), "www.example.com", "127.0.0.1")
+	file := ca.write(t, t.TempDir(), "ca.pem")
+	hello := make(chan string, 1)
+	at := origin(t, func(conn net.Conn) {
+		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}, GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+			hello <- fmt.Sprintf("%s %v", info.ServerName, info.SupportedProtos)
+			return nil, nil
+		}})
+		if server.Handshake() == nil {
+			io.Copy(io.Discard, server)
+		}
+	})
+	for _, tt := range []struct{ host, want, hello string }{
+		{"www.example.com", "good", "www.example.com []"},
+		{"www.example.com:8443", "good", "www.example.com []"},
+		{"", "good", " []"},
+		{"other.example", "TLS: certificate is for www.example.com, 127.0.0.1, not other.example", "other.example []"},
+	} {
+		report, err := probe(t, t.Context(), Options{Protocol: TLS, CAFile: file, SNI: true, Verify: true, CertExpiryWarning: 14 * day}, at, tt.host)
+		if text(err) != tt.want || !report.CertificateExpires.Equal(certificate.Leaf.NotAfter) || report.Warning != "certificate expires in 9 days" {
+			t.Errorf("%q: %v, %+v", tt.host, err, report)
+		}
+		if got := <-hello; got != tt.hello {
+			t.Errorf("%q: hello %q, want %q", tt.host, got, tt.hello)
+		}
+		if p := report.Phases; p.Connect == 0 || p.TLS == 0 || p.FirstByte != 0 || p.Body != 0 {
+			t.Errorf("%q: phases %+v", tt.host, p)
+		}
+	}
+	if _, err := probe(t, t.Context(), Options{Protocol: TLS}, closedPort(t), ""); text(err) != "connect: connection refused" {
+		t.Errorf("%v", err)
+	}
+	ctx, expire := newExpiring()
+	silent := origin(t, func(conn net.Conn) {
+		readSome(conn)
+		expire()
+		io.Copy(io.Discard, conn)
+	})
+	if _, err := probe(t, ctx, Options{Protocol: TLS}, silent, ""); text(err) != "timeout after 5s in the TLS handshake" {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,9 +16,17 @@ func (o Options) withDefaults() Options {
 	if o.Port == 0 && o.Protocol == HTTP {
 		o.Port = 80
 	}
-	if o.Port == 0 && o.Protocol == HTTPS {
+	if o.Port == 0 && (o.Protocol == HTTPS || o.Protocol == TLS || o.Protocol == GRPC && o.TLS) {
 		o.Port = 443
 	}
+	if o.Port == 0 && o.Protocol == DNS {
+		o.Port = 53
+	}
+	setDefault(&o.QueryType, "A")
+	if len(o.ExpectRCode) == 0 {
+		o.ExpectRCode = []string{"NOERROR"}
+	}
+	setDefault(&o.MaxProcesses, 10)
 	setDefault(&o.Interval, 15*time.Second)
 	setDefault(&o.Timeout, 5*time.Second)
 	setDefault(&o.Fall, 3)
@@ -52,14 +61,25 @@ func (o *Options) Validate(problem func(key, message string)) {
 	v.validateFiles(problem)
 	v.validateRequest(problem)
 	v.validateHeaders(problem)
+	v.validateBody(problem)
+	v.validateKind(problem)
 }
 
 func (o *Options) validateTimes(problem func(key, message string)) {
 	if o.Timeout > o.Interval {
 		problem("timeout", fmt.Sprintf("%v is longer than the interval of %v: make it at most that", o.Timeout, o.Interval))
 	}
-	if o.Protocol == TCP && o.Port == 0 {
-		problem("port", "tcp has no port of its own: set the one to connect to, such as 443")
+	if o.Port == 0 && (o.Protocol == TCP || o.Protocol == GRPC) {
+		problem("port", fmt.Sprintf("%s has no port of its own: set the one to connect to, such as 443", o.Protocol))
+	}
+	if o.FastInterval > o.Interval {
+		problem("fast_interval", fmt.Sprintf("%v is longer than the interval of %v: make it shorter", o.FastInterval, o.Interval))
+	}
+	if o.Timeout > o.FastInterval && o.FastInterval > 0 {
+		problem("fast_interval", fmt.Sprintf("%v is shorter than the timeout of %v: make it at least that", o.FastInterval, o.Timeout))
+	}
+	if o.MaxLatency > o.Timeout {
+		problem("max_latency", fmt.Sprintf("%v is longer than the timeout of %v: no good probe takes as long", o.MaxLatency, o.Timeout))
 	}
 }
 
@@ -67,24 +87,32 @@ func (o *Options) validateTimes(problem func(key, message string)) {
 func (o *Options) validateMisplaced(problem func(key, message string)) {
 	var (
 		web      = []Protocol{HTTP, HTTPS}
-		secure   = []Protocol{HTTPS}
+		named    = []Protocol{HTTP, HTTPS, TLS, GRPC}
+		secure   = []Protocol{HTTPS, TLS}
 		defaults = Options{Protocol: o.Protocol}.withDefaults()
+		active   = []Protocol{HTTP, HTTPS, TCP, Ping, TLS, DNS, GRPC, Script} // All that go and ask.
 	)
 	if o.FollowRedirects {
-		secure = web // A redirect may lead to https.
+		secure = append(secure, HTTP) // A redirect may lead to https.
+	}
+	if o.TLS {
+		secure = append(secure, GRPC)
 	}
 	for _, k := range []struct {
 		key       string
 		set       bool
 		protocols []Protocol
 	}{
-		{"port", o.Port != 0, []Protocol{HTTP, HTTPS, TCP}},
-		{"host", o.Host != "", web},
+		{"port", o.Port != 0, []Protocol{HTTP, HTTPS, TCP, TLS, DNS, GRPC}},
+		{"fast_interval", o.FastInterval != 0, active},
+		{"max_latency", o.MaxLatency != 0, active},
+		{"host", o.Host != "", named},
 		{"path", o.Path != defaults.Path, web},
 		{"method", o.Method != defaults.Method, web},
 		{"headers", len(o.Headers) > 0, web},
 		{"expect_status", o.ExpectStatus != defaults.ExpectStatus, web},
 		{"expect_body", o.ExpectBody != "", web},
+		{"expect_body_regex", o.ExpectBodyRegex != "", web},
 		{"follow_redirects", o.FollowRedirects, web},
 		{"ca_file", o.CAFile != "", secure},
 		{"min_tls", o.MinTLS != defaults.MinTLS, secure},
@@ -95,8 +123,21 @@ func (o *Options) validateMisplaced(problem func(key, message string)) {
 		{"packets", o.Packets != defaults.Packets, []Protocol{Ping}},
 		{"loss_rate", o.LossRate != defaults.LossRate, []Protocol{Ping}},
 		{"size", o.Size != 0 && o.Size != 56, []Protocol{Ping}},
+		{"query", o.Query != "", []Protocol{DNS}},
+		{"query_type", o.QueryType != defaults.QueryType, []Protocol{DNS}},
+		{"expect_rcode", !slices.Equal(o.ExpectRCode, defaults.ExpectRCode), []Protocol{DNS}},
+		{"expect_answer", o.ExpectAnswer != "", []Protocol{DNS}},
+		{"service", o.Service != "", []Protocol{GRPC}},
+		{"tls", o.TLS, []Protocol{GRPC}},
+		{"command", len(o.Command) > 0, []Protocol{Script}},
+		{"max_processes", o.MaxProcesses != defaults.MaxProcesses, []Protocol{Script}},
+		{"token_file", o.TokenFile != "", []Protocol{Push}},
 	} {
 		if k.set && !slices.Contains(k.protocols, o.Protocol) {
+			if o.Protocol == GRPC && slices.Contains(k.protocols, HTTPS) && slices.Contains(k.protocols, TLS) {
+				problem(k.key, `has no meaning for protocol "grpc" without TLS: set tls = true, or remove it`)
+				continue
+			}
 			list := make([]string, len(k.protocols))
 			for i, p := range k.protocols {
 				list[i] = string(p)
@@ -130,10 +171,34 @@ func (o *Options) validateRequest(problem func(key, message string)) {
 	if !isToken(o.Method) {
 		problem("method", fmt.Sprintf("%q is not a method: want a word such as GET or HEAD", o.Method))
 	}
-	if o.Method == "HEAD" && o.ExpectBody != "" {
-		problem("expect_body", "a response to HEAD has no body: use method GET")
+	if o.Method == "CONNECT" {
+		problem("method", "CONNECT asks for a tunnel, which a probe has no use for: use GET")
+	}
+	if o.FollowRedirects && !o.ExpectStatus.goesBeyond(isRedirect) {
+		problem("expect_status", fmt.Sprintf("%s is met by no response to what redirects lead to: remove follow_redirects, or want a status such as 200", o.ExpectStatus))
 	}
 }
+
+func (o *Options) validateBody(problem func(key, message string)) {
+	const head = "a response to HEAD has no body: use method GET"
+	if o.ExpectBody != "" && o.Method == "HEAD" {
+		problem("expect_body", head)
+	}
+	if o.ExpectBodyRegex != "" && o.Method == "HEAD" {
+		problem("expect_body_regex", head)
+	}
+	if _, err := regexp.Compile(o.ExpectBodyRegex); err != nil {
+		problem("expect_body_regex", fmt.Sprintf("%q is no regular expression: %s: want the syntax of RE2, such as ^(OK|READY)", o.ExpectBodyRegex, bareSyntax(err)))
+	}
+	for _, k := range []struct{ key, text string }{{"expect_body", o.ExpectBody}, {"expect", o.Expect}} {
+		if len(k.text) > maxSearch {
+			problem(k.key, fmt.Sprintf("is %d octets long, of which only %d are looked at: shorten it", len(k.text), maxSearch))
+		}
+	}
+}
+
+// bareSyntax returns what is wrong with a regular expression without the words for programmers.
+func bareSyntax(err error) string { return strings.TrimPrefix(err.Error(), "error parsing regexp: ") }
 
 func (o *Options) validateHeaders(problem func(key, message string)) {
 	names := make([]string, 0, len(o.Headers))
@@ -141,11 +206,21 @@ func (o *Options) validateHeaders(problem func(key, message string)) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	seen := map[string]string{}
 	for _, name := range names {
-		switch strings.ToLower(name) {
+		lower := strings.ToLower(name)
+		if other, ok := seen[lower]; ok {
+			problem("headers", fmt.Sprintf("%q and %q are the same header: remove one", other, name))
+		}
+		seen[lower] = name
+		switch lower {
+		case "accept-encoding":
+			if (o.ExpectBody != "" || o.ExpectBodyRegex != "") && !strings.EqualFold(o.Headers[name], "identity") {
+				problem("headers", fmt.Sprintf("%q asks for a body that is compressed, in which nothing is found: remove it", name))
+			}
 		case "host":
 			problem("headers", fmt.Sprintf("%q has a key of its own: use host", name))
-		case "connection", "content-length", "transfer-encoding", "trailer", "upgrade":
+		case "connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "trailer", "upgrade":
 			problem("headers", fmt.Sprintf("%q belongs to the connection, which is the probe's own: remove it", name))
 		}
 		if !isToken(name) {

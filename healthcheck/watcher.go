@@ -1,266 +1,255 @@
 package healthcheck
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	// grace is how long after its deadline a probe may still hand in its result, which says more than that there
-	// was none.
-	grace = 250 * time.Millisecond
-	// pauseSign is how long after its deadline a probe ends only when the process itself did not run (SIGSTOP, a
-	// virtual machine on the move): else it would have been given up before. A bad result is void then, whether
-	// the deadline or an origin that tired of waiting ended the probe.
-	pauseSign = 500 * time.Millisecond
-	// maxVoid is how many results in a row a pause may make void. It keeps a machine that is always late from
-	// never seeing a dead target.
-	maxVoid = 3
-)
+// maxVoid is how many results in a row a pause may make void. It keeps a machine that is always late from never seeing a
+// dead target.
+const maxVoid = 3
 
-// watcher is one target and the goroutine that probes it, the only writer of its streak.
+// watcher is one target and what is known of it. It has no goroutine: it rests in the engine's agenda, which rings when its
+// time has come, and then the crew does a round of it, at the end of which it rests again. At any time one of them has it,
+// and its course.
 type watcher struct {
 	engine   *Engine
 	id       string
 	schedule schedule
-	cancel   context.CancelFunc
-	target   atomic.Pointer[Target]       // The latest parameters; written by Engine.Set.
-	replan   chan struct{}                // Capacity 1: the interval is another one.
-	status   atomic.Pointer[TargetStatus] // What others see; written by watch.
-	fault    error                        // The local fault that made the last result void; watch's own.
+	gone     atomic.Bool            // It is not to be probed any more.
+	target   atomic.Pointer[Target] // The latest parameters; written by Engine.Set.
+	calls    atomic.Uint32          // Whether to probe now: call bits.
+	trial    atomic.Pointer[trial]  // That goes on. Nil: none does, or it was given up.
+	status   atomic.Pointer[state]  // What others see; written with Engine.sight locked.
+	course   course
+
+	// Guarded by Engine.agenda.
+	entry  int32 // In its heap, from 1. 0: it is not there.
+	roused bool  // It is to be woken as soon as it rests.
+
+	behind *watcher // In the queue of the crew, which guards it.
+
+	// Guarded by Engine.sight.
+	place
+	machine machine
+	awaited bool // Engine.Settled waits for its verdict.
+	eager   bool // It counts among sight.eager.
 }
 
-// result is what came out of one probe.
-type result struct {
-	err    error
-	report Report
-	rtt    time.Duration // Zero: what the probe took.
+// course is what a watcher knows from one round to the next. It belongs to who has the watcher.
+type course struct {
+	last    plan
+	next    plan
+	due     time.Time
+	resting time.Time // Since when.
+	until   time.Time // When its share of the time after a pause is over. Zero: there was none.
+	witness bool      // The probe is only there to tell whether this prober sees anything.
+	waiting bool      // The last probe had nothing to say yet.
+	void    int       // Results in a row that a pause made void.
+	stuck   *trial    // That did not end in time. At most one.
+	fault   error     // The local fault that made the last result void.
 }
 
-func newWatcher(e *Engine, target *Target, track Track, cancel context.CancelFunc) *watcher {
+// The bits of watcher.calls.
+const (
+	hurried  = 1 << iota // The result counts like any other.
+	summoned             // This prober asks whether it sees anything: see [watcher.record].
+)
+
+// state is what is known of a target, and what has to be saved beside it.
+type state struct {
+	TargetStatus
+	kept kept
+	fast bool // Whether a streak argues against the verdict, and may turn it.
+	held bool // Whether the verdict may not turn down, as this prober is blind.
+}
+
+// isEager reports whether a target is to be probed soon: it has no verdict, or no result since the engine started.
+func (s *state) isEager() bool { return s.Verdict == Unknown || s.LastProbe.IsZero() }
+
+func newWatcher(e *Engine, target *Target, m machine) *watcher {
 	w := &watcher{
 		engine:   e,
 		id:       target.ID,
 		schedule: newSchedule(target.ID, e.epoch),
-		cancel:   cancel,
-		replan:   make(chan struct{}, 1),
+		machine:  m,
 	}
 	w.target.Store(target)
-	w.status.Store(&TargetStatus{Track: track})
+	w.store(&state{}, target, e.now())
 	return w
 }
 
-// update gives the watcher the parameters for its next probe.
+// update gives the watcher the parameters for its next probe. The caller holds sight.
 func (w *watcher) update(target *Target) {
-	if old := w.target.Swap(target); old.Interval == target.Interval {
+	old := w.target.Swap(target)
+	if old.turning() != target.turning() {
+		w.show(w.machine)
+	}
+	if old.Interval != target.Interval || old.FastInterval != target.FastInterval {
+		w.engine.agenda.rouse(w)
+	}
+}
+
+// call makes the watcher probe now, or once more when it is probing.
+func (w *watcher) call(how uint32) {
+	w.calls.Or(how)
+	w.engine.agenda.rouse(w)
+}
+
+// stop ends the watcher, and the probe that goes on.
+func (w *watcher) stop() {
+	w.gone.Store(true)
+	if a := w.trial.Load(); a != nil {
+		a.term.end(context.Canceled)
+	}
+	w.engine.agenda.rouse(w)
+}
+
+// probing reports whether a probe is going on that has not been given up.
+func (w *watcher) probing() bool { return w.trial.Load() != nil }
+
+// rest puts the watcher into the agenda until its next probe is due or called for; after a pause it is at once.
+func (w *watcher) rest() {
+	c, now := &w.course, w.engine.now()
+	c.resting = now
+	if c.void > 0 {
+		c.due = now
+	} else {
+		w.plan(now)
+	}
+	w.engine.agenda.put(w, c.due)
+}
+
+// plan says when the next probe is.
+func (w *watcher) plan(now time.Time) {
+	c, target, status := &w.course, w.target.Load(), w.status.Load()
+	var eager time.Duration
+	if !c.waiting && !status.held && status.isEager() { // While held, a probe as soon as possible would tell nothing.
+		eager = w.engine.sight.eagerStep()
+	}
+	step, grid := pace(target, eager, status.fast)
+	c.next = w.schedule.next(c.last, step, grid, now)
+	c.due = c.next.start(w.engine.epoch, w.engine.agenda.tick())
+}
+
+// ring is called when the time for the next probe has come, or the watcher was roused. A probe that was called for leaves the
+// plan as it is.
+func (w *watcher) ring() {
+	c, now := &w.course, w.engine.now()
+	switch {
+	case w.gone.Load():
+		w.engine.faults.leave(c.fault)
+		return
+	case !c.until.IsZero():
+		if now.Before(c.until) && w.calls.Load() == 0 {
+			w.engine.agenda.put(w, c.until)
+			return
+		}
+		c.until = time.Time{}
+	case c.void > 0:
+	case now.Before(c.due):
+		w.plan(now)
+		c.resting = now
+		calls := uint32(0)
+		if c.due.After(now) { // What is due anyway comes first: witnesses that are asked again and again must not miss their own probes.
+			calls = w.calls.Swap(0)
+		}
+		if calls == 0 {
+			w.engine.agenda.put(w, c.due)
+			return
+		}
+		c.due, c.witness = now, calls&hurried == 0
+	default:
+		c.last, c.witness = c.next, false
+		if w.spread(now) {
+			return
+		}
+	}
+	if c.stuck != nil && c.stuck.goesOn() {
+		w.engine.running.Add(1)
+		go w.goWithout()
 		return
 	}
-	select {
-	case w.replan <- struct{}{}:
-	default:
-	}
+	c.stuck = nil
+	w.engine.crew.send(w)
 }
 
-// watch probes the target until ctx ends. Its owner is Engine.running.
-func (w *watcher) watch(ctx context.Context) {
-	defer w.engine.running.Done()
-	defer func() { w.engine.faults.leave(w.fault) }()
-	var (
-		last  plan
-		stuck <-chan result // Of a probe that did not end in time. At most one.
-		void  int           // Results in a row that a pause made void.
-	)
-	for {
-		due := w.engine.now() // After a pause: at once.
-		if void == 0 {
-			var ok bool
-			if last, due, ok = w.rest(ctx, last); !ok {
-				return
-			}
-		}
-		if stuck != nil {
-			select {
-			case <-stuck:
-				stuck = nil
-			default:
-				w.record(w.target.Load(), result{err: errStillRunning}, w.engine.now(), 0)
-				continue
-			}
-		}
-		if !w.acquire(ctx) {
-			return
-		}
-		target, start := w.target.Load(), w.engine.now()
-		w.engine.metrics.startDelay.Observe(max(0, start.Sub(due)).Seconds())
-		var r result
-		r, stuck = w.attempt(ctx, target)
-		if ctx.Err() != nil {
-			return
-		}
-		if localFault(r.err) != nil {
-			void = 0
-			w.discard(target, r)
-			continue
-		}
-		took := w.engine.now().Sub(start)
-		paused := stuck == nil && r.err != nil && took > target.Timeout+pauseSign
-		if paused && void < maxVoid {
-			void++
-			w.engine.metrics.void(target.Protocol)
-			continue
-		}
-		void = 0
-		w.record(target, r, start, took)
-	}
-}
-
-// rest sleeps until the probe after last is due. It reports false when ctx has ended.
-func (w *watcher) rest(ctx context.Context, last plan) (next plan, due time.Time, ok bool) {
-	for {
-		status := w.status.Load()
-		eager := status.Verdict == Unknown || status.LastProbe.IsZero()
-		next = w.schedule.next(last, eager, w.target.Load().Interval, w.engine.now())
-		due = next.at.Add(jitter(next.step))
-		timer := time.NewTimer(due.Sub(w.engine.now()))
-		select {
-		case <-timer.C:
-			return next, due, ctx.Err() == nil
-		case <-ctx.Done():
-			timer.Stop()
-			return next, due, false
-		case <-w.replan:
-			timer.Stop()
-		}
-	}
-}
-
-// acquire takes the slot that a probe runs in. It reports false when ctx has ended.
-func (w *watcher) acquire(ctx context.Context) bool {
-	select {
-	case w.engine.slots <- struct{}{}:
-		// Close reaches one watcher after the other, and a probe that it has ended may have made this room.
-		if ctx.Err() == nil && w.engine.ctx.Err() == nil {
-			return true
-		}
-		<-w.engine.slots
-		return false
-	case <-ctx.Done():
+// spread puts the watcher back for the target's share of the time by which the agenda was late, when that says that the
+// process did not run: else all targets that were due in a pause would start together at its end. One that is called for
+// does not wait.
+func (w *watcher) spread(now time.Time) bool {
+	c := &w.course
+	late := now.Sub(later(c.due, c.resting))
+	if late <= pauseSign || w.calls.Load() != 0 {
 		return false
 	}
+	c.until = now.Add(w.schedule.offset(min(late, c.next.step)))
+	w.engine.agenda.put(w, c.until)
+	return true
 }
 
-// attempt runs one probe in the slot that the caller has acquired. When the probe does not end in time, stuck is
-// where its result will arrive. When ctx ends, what is returned means nothing.
-func (w *watcher) attempt(ctx context.Context, target *Target) (r result, stuck <-chan result) {
-	results := make(chan result, 1)
-	w.engine.running.Add(1)
-	go w.probe(ctx, target, results)
-	deadline := w.engine.now().Add(target.Timeout)
-	timer := time.NewTimer(target.Timeout + grace)
-	defer timer.Stop()
-	for paused := false; ; paused = true {
-		select {
-		case r = <-results:
-			return r, nil
-		case <-ctx.Done():
-			return result{err: ctx.Err()}, nil
-		case <-timer.C:
-		}
-		// After a pause of the process this timer and the probe's deadline fire together: the grace starts now.
-		if paused || w.engine.now().Sub(deadline) <= pauseSign {
-			err := newReason(context.DeadlineExceeded, "timeout after %v, and the probe goes on", target.Timeout)
-			return result{err: err}, results
-		}
-		timer.Reset(grace)
+// later returns the later one of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
+	return b
 }
 
-// probe runs the target's probe and gives its slot back at the end. Its owner is Engine.running.
-func (w *watcher) probe(ctx context.Context, target *Target, results chan<- result) {
+// round probes the target once and counts the result. A hand of the crew calls it.
+func (w *watcher) round() {
+	c, e := &w.course, w.engine
+	if w.gone.Load() {
+		e.faults.leave(c.fault)
+		return
+	}
+	if w.calls.Swap(0)&hurried != 0 { // Whoever has called so far, this is the probe.
+		c.witness = false
+	}
+	a := &trial{watcher: w, target: w.target.Load(), start: e.now()}
+	e.metrics.startDelay.Observe(max(0, a.start.Sub(c.due)).Seconds())
+	w.trial.Store(a)
+	if w.gone.Load() { // stop may not have seen it.
+		w.trial.Store(nil)
+		e.faults.leave(c.fault)
+		return
+	}
+	a.run()
+}
+
+// goWithout is the round of a watcher whose probe goes on from an earlier one. It takes no slot: that probe still has its own.
+// Its owner is Engine.running.
+func (w *watcher) goWithout() {
 	defer w.engine.running.Done()
-	w.engine.metrics.inFlight.Inc()
-	r := result{err: errors.New("probe ended without a result")}
-	defer func() {
-		if v := recover(); v != nil {
-			r.err = fmt.Errorf("probe panicked: %v", v)
-			w.engine.logger.Error("probe panicked", "target", w.id, "panic", v, "stack", string(debug.Stack()))
-		}
-		w.engine.metrics.inFlight.Dec()
-		<-w.engine.slots
-		results <- r
-	}()
-	ctx, cancel := context.WithTimeout(ctx, target.Timeout)
-	defer cancel()
-	r.err = target.Probe(ctx, &r.report)
-	r.rtt, r.report.RTT = r.report.RTT, 0
+	w.record(w.target.Load(), result{err: errStillRunning, broken: true}, w.engine.now(), 0, w.course.witness)
+	w.rest()
 }
 
-// record counts a result and publishes what it makes of the target.
-func (w *watcher) record(target *Target, r result, start time.Time, took time.Duration) {
-	now := w.engine.now()
-	old := w.status.Load()
-	next := *old
-	next.Track = old.Next(r.err, target.Fall, target.Rise, now)
-	next.LastProbe, next.LastDuration, next.LastError, next.Void = start, took, "", false
-	if r.err != nil {
-		next.LastError = clean(r.err.Error())
-		next.BadTotal++
-	} else {
-		next.GoodTotal++
-		next.RTT = smoothed(old.RTT, cmp.Or(r.rtt, took))
+// conclude counts the result of a trial and lets the watcher rest. Stuck is the trial if that has been given up.
+func (w *watcher) conclude(a *trial, r result, stuck *trial) {
+	c, e := &w.course, w.engine
+	w.trial.Store(nil)
+	c.stuck = stuck
+	defer w.rest()
+	if w.gone.Load() {
+		return
 	}
-	if r.report != (Report{}) {
-		next.Report = r.report
+	c.waiting = errors.Is(r.err, ErrUndecided)
+	if c.waiting || localFault(r.err) != nil {
+		c.void = 0
+		w.discard(a.target, r)
+		return
 	}
-	w.status.Store(&next)
-	w.turn(nil, now)
-	w.engine.metrics.observe(target.Protocol, r.err == nil, took)
-	if old.Verdict != next.Verdict {
-		w.log(old.Track, next.Track, r.err)
-		if old.Verdict == Unknown {
-			w.engine.settle(w)
-		}
+	now := e.now()
+	took := now.Sub(a.start)
+	paused := stuck == nil && r.err != nil && (took > a.target.Timeout+pauseSign || e.pulse.skippedIn(a.start, now))
+	if paused && c.void < maxVoid {
+		c.void++
+		e.metrics.void(a.target.Protocol)
+		return
 	}
-	if old.tells(next.Track) || old.Report != next.Report {
-		w.engine.signal()
-	}
-}
-
-// discard publishes that a result is void for a local fault: it counts neither as good nor as bad. What the probe
-// found out before stays true.
-func (w *watcher) discard(target *Target, r result) {
-	old := w.status.Load()
-	next := *old
-	next.LastError, next.Void = clean(r.err.Error()), true
-	if r.report != (Report{}) {
-		next.Report = r.report
-	}
-	w.status.Store(&next)
-	w.turn(localFault(r.err), w.engine.now())
-	w.engine.metrics.void(target.Protocol)
-	if old.Report != next.Report {
-		w.engine.signal()
-	}
-}
-
-// turn notes which local fault keeps the target from being probed; nil is none.
-func (w *watcher) turn(fault error, now time.Time) {
-	w.engine.faults.move(w.id, w.fault, fault, now)
-	w.fault = fault
-}
-
-// log writes the line of a verdict's turn: Warn when it turned down, else Info.
-func (w *watcher) log(from, to Track, err error) {
-	level, reason := slog.LevelInfo, "good"
-	if err != nil {
-		level, reason = slog.LevelWarn, to.Reason
-	}
-	w.engine.logger.Log(context.Background(), level, "verdict turned",
-		"target", w.id, "from", from.Verdict, "to", to.Verdict, "reason", reason, "after", to.Since.Sub(from.Since))
+	c.void = 0
+	w.record(a.target, r, a.start, took, c.witness)
 }

@@ -30,7 +30,7 @@ func TestWatcherPanic(t *testing.T) {
 			e.Set([]Target{{ID: "a", Probe: tt.probe}})
 			time.Sleep(10 * time.Second)
 			e.Close()
-			if got := e.Status().Targets["a"]; got.Verdict != Down || got.Reason != tt.want {
+			if got := targetsOf(e.Status())["a"]; got.Verdict != Down || got.Reason != tt.want {
 				t.Errorf("%s: %+v", tt.name, got)
 			}
 			if !strings.Contains(log.String(), tt.logged) || strings.Contains(log.String(), "stack") != (tt.logged != "") {
@@ -53,19 +53,19 @@ func TestWatcherStuckProbe(t *testing.T) {
 
 		<-e.Changed()
 		stuck := s.calls()[probes]
-		got := e.Status().Targets["a"]
+		got := targetsOf(e.Status())["a"]
 		if took := time.Since(stuck); took != 5*time.Second+grace || got.Reason != "timeout after 5s, and the probe goes on" || got.Bad != 1 {
 			t.Errorf("after %v: %+v", took, got)
 		}
 		time.Sleep(2*15*time.Second + jitterOf(15*time.Second))
-		got = e.Status().Targets["a"]
+		got = targetsOf(e.Status())["a"]
 		if got.Verdict != Down || got.Reason != "the probe before has not ended" || got.Bad != 3 || len(s.calls()) != probes+1 {
 			t.Errorf("two rounds later, after %d more probes: %+v", len(s.calls())-probes-1, got)
 		}
 		s.set(nil)
 		close(release)
 		time.Sleep(15*time.Second + jitterOf(15*time.Second))
-		if got := e.Status().Targets["a"]; got.Verdict != Up {
+		if got := targetsOf(e.Status())["a"]; got.Verdict != Up {
 			t.Errorf("after its end: %+v", got)
 		}
 	})
@@ -103,6 +103,12 @@ func TestWatcherPause(t *testing.T) {
 				return errors.New("connection closed before a response")
 			}
 		}},
+		{"a pause that ends before the deadline", func(clock *pausable) Probe {
+			return func(context.Context, *Report) error {
+				clock.pause(500 * time.Millisecond)
+				return errors.New("connection closed before a response")
+			}
+		}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var clock pausable
@@ -114,7 +120,7 @@ func TestWatcherPause(t *testing.T) {
 			s := newScript(nil)
 			e.Set([]Target{s.target("a")})
 			<-e.Changed()
-			before := e.Status().Targets["a"]
+			before := targetsOf(e.Status())["a"]
 			probe := tt.probe(&clock)
 			var again time.Time
 			s.set(func(ctx context.Context, r *Report) error {
@@ -127,7 +133,7 @@ func TestWatcherPause(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			synctest.Wait()
-			got := e.Status().Targets["a"]
+			got := targetsOf(e.Status())["a"]
 			if got.BadTotal != 0 || got.GoodTotal != before.GoodTotal+1 || got.Since != before.Since {
 				t.Errorf("%s: %+v", tt.name, got)
 			}
@@ -140,6 +146,50 @@ func TestWatcherPause(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWatcherSpread has targets with a long interval, whose probes wait for their share of it after a pause: they do not when
+// they are called for.
+func TestWatcherSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var clock pausable
+		e, err := newEngine(EngineOptions{}, clock.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		s := newScript(nil)
+		var targets []Target
+		for _, id := range []string{"a", "b", "c", "d"} {
+			target := s.target(id)
+			target.Interval = time.Hour
+			targets = append(targets, target)
+		}
+		e.Set(targets)
+		time.Sleep(time.Hour)
+		clock.pause(50 * time.Minute)
+		e.agenda.mu.Lock()
+		e.agenda.expect(-1) // As timers are late, and not lost.
+		e.agenda.mu.Unlock()
+		n := len(s.calls())
+		e.Hurry("a") // At the very end of the pause.
+		synctest.Wait()
+		if got := len(s.calls()) - n; got != 1 {
+			t.Errorf("%d probes of one that was called for at the end of the pause", got)
+		}
+		for minute := range 80 {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			n := len(s.calls())
+			for _, target := range targets {
+				e.Hurry(target.ID)
+			}
+			synctest.Wait()
+			if got := len(s.calls()) - n; got != 4 {
+				t.Errorf("minute %d: %d probes of 4 that were called for", minute, got)
+			}
+		}
+	})
 }
 
 // TestWatcherAlwaysLate has a machine on which every deadline is noticed late: a dead target still turns down.
@@ -160,7 +210,7 @@ func TestWatcherAlwaysLate(t *testing.T) {
 		for range 3 {
 			<-e.Changed()
 		}
-		if got := e.Status().Targets["a"]; got.Verdict != Down || got.BadTotal != 3 || len(s.calls()) != 3*(maxVoid+1) {
+		if got := targetsOf(e.Status())["a"]; got.Verdict != Down || got.BadTotal != 3 || len(s.calls()) != 3*(maxVoid+1) {
 			t.Errorf("after %d probes: %+v", len(s.calls()), got)
 		}
 	})

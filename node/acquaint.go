@@ -9,9 +9,9 @@ import (
 )
 
 // acquaint has the targets that are new in a plan probed beside those of the world that serves, and waits until each has
-// a verdict, or for startup_wait at most. Without that, nobody would know of an address that is new, or probed in another
+// a verdict, or for the given time at most. Without that, nobody would know of an address that is new, or probed in another
 // way, whether it is up, and a policy that has failed over would return to it. On an error the engine still has them.
-func (n *Node) acquaint(ctx context.Context, p *plan) error {
+func (n *Node) acquaint(ctx context.Context, p *plan, wait time.Duration) error {
 	w := n.world.Load()
 	fresh := p.beyond(w.plan)
 	if len(fresh) == 0 {
@@ -22,7 +22,6 @@ func (n *Node) acquaint(ctx context.Context, p *plan) error {
 	if missing == 0 { // the saved state knew them
 		return nil
 	}
-	wait := p.config.File.State.StartupWait
 	n.log.Info("waiting for the first verdicts of new addresses: the old configuration serves on", "targets", missing, "at_most", wait)
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
@@ -41,6 +40,28 @@ func (n *Node) acquaint(ctx context.Context, p *plan) error {
 	}
 	return nil
 }
+
+// patience is how long to wait for the first verdicts of targets: as long as they take at most, so many probes as turn one
+// down, each with its whole timeout; but startup_wait where that would be more than a limit. Those that wait for the reports of
+// origins are not waited for.
+func (p *plan) patience(targets []healthcheck.Target, limit time.Duration) time.Duration {
+	longest := time.Duration(0)
+	for _, t := range targets {
+		if t.Protocol != healthcheck.Push {
+			longest = max(longest, time.Duration(max(t.Fall, t.Rise))*(max(t.Timeout, time.Second)+time.Second))
+		}
+	}
+	if longest > limit {
+		longest = 0
+	}
+	return max(longest, p.config.File.State.StartupWait)
+}
+
+// The limits of patience: somebody waits for a reload, and nobody for new addresses behind a name.
+const (
+	reloadPatience = 30 * time.Second
+	namesPatience  = 10 * time.Minute
+)
 
 // beyond lists the targets of p that old does not have.
 func (p *plan) beyond(old *plan) []healthcheck.Target {
@@ -61,7 +82,7 @@ func (p *plan) beyond(old *plan) []healthcheck.Target {
 func unproven(targets []healthcheck.Target, status *healthcheck.Status) int {
 	count := 0
 	for _, t := range targets {
-		if status.Targets[t.ID].Verdict == healthcheck.Unknown {
+		if status.Of(t.ID).Verdict == healthcheck.Unknown {
 			count++
 		}
 	}

@@ -28,8 +28,10 @@ func (n *Node) Status() admin.Status {
 			File: n.options.Name, Hash: w.config.Hash, Loaded: w.loaded, Generation: w.view.Generation,
 			Warnings: texts(w.allWarnings(time.Now())),
 		},
-		Databases: w.databaseStatus(time.Now()), Instances: w.instanceStatus(), Pools: w.poolStatus(n.health()), Switches: n.history.latest(),
+		Overrides: n.Overrides(), Databases: w.databaseStatus(time.Now()), Instances: w.instanceStatus(), Switches: n.history.latest(),
 	}
+	health := n.health()
+	status.Blind, status.Pools = blindStatus(health), n.poolStatus(w, health, time.Now())
 	if err := n.Ready(); err != nil {
 		status.Ready = err.Error()
 	}
@@ -72,14 +74,14 @@ func (w *world) instanceStatus() []admin.InstanceStatus {
 		d := w.decision(s)
 		all[s.Instance].Policies = append(all[s.Instance].Policies, admin.PolicyStatus{
 			Name: access.Name, Sources: access.Sources, Family: d.Policy.Family.String(),
-			InForce: roleOf(d), Why: string(d.Why), Since: d.Memory.Since, Until: moment(d.Until), Sets: w.setStatus(d, nil),
+			InForce: roleOf(d), Why: string(d.Why), Since: d.Memory.Since, Until: moment(d.Until), Sets: w.setStatus(s, d, nil),
 		})
 	}
 	return all
 }
 
-// setStatus is the state of the sets of a decision. With health, their addresses are listed too.
-func (w *world) setStatus(d *policy.Decision, health *healthcheck.Status) []admin.SetStatus {
+// setStatus is the state of the sets of the decision of a slot. With health, their addresses are listed too.
+func (w *world) setStatus(slot slot, d *policy.Decision, health *healthcheck.Status) []admin.SetStatus {
 	all := make([]admin.SetStatus, len(d.Policy.Sets))
 	for i := range d.Policy.Sets {
 		set, state := &d.Policy.Sets[i], d.Sets[i]
@@ -87,23 +89,11 @@ func (w *world) setStatus(d *policy.Decision, health *healthcheck.Status) []admi
 			Role: set.Role, InForce: i == d.Set, Available: state.Available, Since: moment(state.Since), Balance: string(set.Balance),
 			UpAddresses: state.Count, Addresses: state.Candidates, Need: state.Need, Verdict: verdict(d, i),
 		}
-		served := map[policy.Ref]bool{}
-		if i == d.Set {
-			for _, ref := range d.Serve {
-				served[ref] = true
-			}
-		}
-		index := 0
-		for m, member := range set.Members {
+		for _, member := range set.Members {
 			s.Pools = append(s.Pools, member.Pool.Name)
-			for a := range member.Pool.Addresses {
-				if health != nil {
-					status := addressStatus(&member.Pool.Addresses[a], state.Standings[index], health)
-					status.Pool, status.Served = member.Pool.Name, served[policy.Ref{Member: m, Address: a}]
-					s.Members = append(s.Members, status)
-				}
-				index++
-			}
+		}
+		if health != nil {
+			s.Members = w.memberStatus(slot, d, i, health)
 		}
 		all[i] = s
 	}
@@ -128,35 +118,6 @@ func verdict(d *policy.Decision, i int) string {
 	default:
 		return "stands by: " + count
 	}
-}
-
-func (w *world) poolStatus(health *healthcheck.Status) []admin.PoolStatus {
-	all := make([]admin.PoolStatus, len(w.pools))
-	for i, p := range w.pools {
-		all[i] = admin.PoolStatus{Name: p.Name, Type: string(p.Type), HealthCheck: w.checks[p.Name], Addresses: []admin.AddressStatus{}}
-		for a := range p.Addresses {
-			address := &p.Addresses[a]
-			all[i].Addresses = append(all[i].Addresses, addressStatus(address, policy.StandingOf(address, healthOf(health)), health))
-		}
-	}
-	return all
-}
-
-// addressStatus joins what the policy and what the health check know of an address.
-func addressStatus(a *policy.Address, standing policy.Standing, health *healthcheck.Status) admin.AddressStatus {
-	s := admin.AddressStatus{
-		Address: a.Name, Remark: a.Remark, Mode: string(a.Mode), Weight: a.Weight,
-		Available: standing.Available(), Standing: string(standing),
-	}
-	t, known := health.Targets[a.Target]
-	if !known {
-		return s
-	}
-	s.Since, s.Reason, s.Good, s.Bad = moment(t.Since), t.Reason, t.Good, t.Bad
-	s.LastProbe, s.LastError, s.CannotProbe = moment(t.LastProbe), t.LastError, t.Void
-	s.LastMilliseconds = float64(t.LastDuration.Microseconds()) / 1000
-	s.Warning, s.CertificateExpires = t.Report.Warning, moment(t.Report.CertificateExpires)
-	return s
 }
 
 // moment is nil for the zero time, so that JSON leaves it out.

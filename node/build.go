@@ -13,6 +13,7 @@ import (
 	"gtmd/geo"
 	"gtmd/healthcheck"
 	"gtmd/policy"
+	"gtmd/resolver"
 	"gtmd/server/view"
 )
 
@@ -27,11 +28,14 @@ type plan struct {
 	uses      []use              // where the configuration names sources
 	places    bool               // whether some set asks for the nearest pool
 	targets   []healthcheck.Target
-	checks    map[string]string // pool -> name of its health check
-	users     map[string][]slot // target ID -> the decisions that it takes part in
-	slots     []slot            // every decision, in order
-	files     string            // fingerprint of the files when they were read; empty for a plan that is not served
-	measured  map[string][]slot // pool -> the decisions of instances that go by its latency
+	checks    map[string]*healthcheck.Check // by name
+	probed    map[string]probe              // by target ID
+	names     []string                      // those of domain pools to be resolved, in order
+	answers   map[string]resolver.Answer    // what they resolve to
+	users     map[string][]slot             // target ID -> the decisions that it takes part in
+	slots     []slot                        // every decision, in order
+	files     string                        // fingerprint of the files when they were read; empty for a plan that is not served
+	measured  map[string][]slot             // pool -> the decisions of instances that go by its latency
 
 	// What may be replaced while the rest stays: see refreshDatabases.
 	databases     []*database
@@ -41,27 +45,38 @@ type plan struct {
 	warnings      config.Problems
 }
 
+// probe is what a target probes.
+type probe struct{ check, address string }
+
 // slot names a decision: those of instances that decide together stand under IPv4 alone.
 type slot = view.Slot
 
 // compile does everything that can go wrong in a configuration short of opening sockets. Before are the databases that
-// serve; there may be none. The error has every problem.
-func compile(c *config.Config, prober *healthcheck.Prober, a *atlas, before []*database) (*plan, error) {
-	p := &plan{config: c, checks: map[string]string{}, users: map[string][]slot{}, measured: map[string][]slot{}}
+// serve, and answers what names resolve to; there may be none of either. The error has every problem.
+func compile(c *config.Config, prober *healthcheck.Prober, a *atlas, before []*database, answers map[string]resolver.Answer) (*plan, error) {
+	p := &plan{config: c, checks: map[string]*healthcheck.Check{}, names: namesOf(c)}
 	for _, z := range c.Zones {
 		p.zones = append(p.zones, compileZone(z))
 	}
 	if err := p.compileSources(); err != nil {
 		return nil, err
 	}
-	pools, err := p.compilePools(prober)
+	err := p.compileChecks(prober)
 	if err = joinProblems(err, p.compileGeography(a, before)); err != nil {
 		return nil, err
 	}
-	for _, o := range c.File.Instances {
+	p.compileInstances(answers)
+	return p, nil
+}
+
+// compileInstances compiles pools and instances, with the addresses that names resolve to. Nothing of it can fail.
+func (p *plan) compileInstances(answers map[string]resolver.Answer) {
+	p.answers, p.pools, p.instances, p.targets, p.slots = answers, nil, nil, nil, nil
+	p.probed, p.users, p.measured = map[string]probe{}, map[string][]slot{}, map[string][]slot{}
+	pools := p.compilePools()
+	for _, o := range p.config.File.Instances {
 		p.compileInstance(o, pools)
 	}
-	return p, nil
 }
 
 // compileZone puts the apex records of a zone before those of its file.
@@ -79,10 +94,8 @@ func compileZone(z config.Zone) view.Zone {
 	return view.Zone{Name: z.Name, Records: append(records, z.Records...)}
 }
 
-// compilePools compiles health checks and pools, and lists the targets. Its error is config.Problems: files that health
-// checks name cannot be used.
-func (p *plan) compilePools(prober *healthcheck.Prober) (map[string]*policy.Pool, error) {
-	checks := map[string]*healthcheck.Check{}
+// compileChecks compiles the health checks. Its error is config.Problems: files that they name cannot be used.
+func (p *plan) compileChecks(prober *healthcheck.Prober) error {
 	var problems config.Problems
 	for i, o := range p.config.File.HealthChecks {
 		check, err := prober.Compile(o)
@@ -90,30 +103,79 @@ func (p *plan) compilePools(prober *healthcheck.Prober) (map[string]*policy.Pool
 			message := strings.ReplaceAll(err.Error(), "\n", "; ")
 			problems = append(problems, p.config.Problem(fmt.Sprintf("health_check[%d]", i), message))
 		}
-		checks[o.Name] = check
+		p.checks[o.Name] = check
 	}
 	if len(problems) > 0 {
-		return nil, problems
+		return problems
 	}
-	pools, known := map[string]*policy.Pool{}, map[string]bool{}
+	return nil
+}
+
+// compilePools compiles the pools, and lists the targets of their addresses and the canaries.
+func (p *plan) compilePools() map[string]*policy.Pool {
+	pools := map[string]*policy.Pool{}
 	for _, o := range p.config.Pools {
-		var target func(netip.Addr) string
-		if check := checks[o.HealthCheck]; check != nil {
-			p.checks[o.Name] = o.HealthCheck
-			host := p.config.CheckHost(o.Name)
-			target = func(address netip.Addr) string {
-				t := check.Target(address, host)
-				if !known[t.ID] {
-					known[t.ID] = true
-					p.targets = append(p.targets, t)
-				}
-				return t.ID
-			}
-		}
-		pools[o.Name] = policy.NewPool(o.PoolOptions, target)
-		p.pools = append(p.pools, pools[o.Name])
+		pool := p.compilePool(o)
+		pools[o.Name] = pool
+		p.pools = append(p.pools, pool)
 	}
-	return pools, nil
+	for _, text := range p.config.File.Blind.Canaries {
+		address := netip.MustParseAddr(text)
+		t := p.checks[p.config.File.Blind.HealthCheck].Target(address, "")
+		t.ID, t.Canary = "canary/"+t.ID, true // A pool may have the same address with the same check.
+		p.targets = append(p.targets, t)
+		p.probed[t.ID] = probe{p.config.File.Blind.HealthCheck, address.String()}
+	}
+	return pools
+}
+
+func (p *plan) compilePool(o config.Pool) *policy.Pool {
+	checks := func(a *policy.AddressOptions) []string {
+		if len(a.HealthCheck) > 0 {
+			return a.HealthCheck
+		}
+		return o.HealthCheck
+	}
+	targets := func(a *policy.AddressOptions, ip netip.Addr, host string) []string {
+		var ids []string
+		for _, name := range checks(a) {
+			ids = append(ids, p.target(name, ip, host))
+		}
+		return ids
+	}
+	switch {
+	case o.Type != policy.TypeDomain:
+		host := p.config.CheckHost(o.Name)
+		return policy.NewPool(o.PoolOptions, func(a *policy.AddressOptions) [][]string {
+			if len(checks(a)) == 0 {
+				return nil
+			}
+			return [][]string{targets(a, netip.MustParseAddr(a.Address), host)}
+		})
+	case o.Flatten:
+		return policy.NewFlatPool(o.PoolOptions, func(a *policy.AddressOptions) []netip.Addr { return p.resolved(a.Address) },
+			func(a *policy.AddressOptions, ip netip.Addr) []string { return targets(a, ip, plainName(a.Address)) })
+	default:
+		return policy.NewPool(o.PoolOptions, func(a *policy.AddressOptions) (all [][]string) {
+			if len(checks(a)) == 0 {
+				return nil
+			}
+			for _, ip := range p.resolved(a.Address) {
+				all = append(all, targets(a, ip, plainName(a.Address)))
+			}
+			return all
+		})
+	}
+}
+
+// target is the identity of what a health check makes of an address, which is listed once.
+func (p *plan) target(check string, address netip.Addr, host string) string {
+	t := p.checks[check].Target(address, host)
+	if _, known := p.probed[t.ID]; !known {
+		p.probed[t.ID] = probe{check, address.String()}
+		p.targets = append(p.targets, t)
+	}
+	return t.ID
 }
 
 func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*policy.Pool) {
@@ -138,9 +200,11 @@ func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*polic
 func (p *plan) use(decided *policy.Policy, s slot) {
 	for _, set := range decided.Sets {
 		for _, member := range set.Members {
-			for _, a := range member.Pool.Addresses {
-				if users := p.users[a.Target]; a.Target != "" && (len(users) == 0 || users[len(users)-1] != s) {
-					p.users[a.Target] = append(users, s)
+			for i := range member.Pool.Addresses {
+				for id := range member.Pool.Addresses[i].Probed() {
+					if users := p.users[id]; len(users) == 0 || users[len(users)-1] != s {
+						p.users[id] = append(users, s)
+					}
 				}
 			}
 		}

@@ -50,6 +50,7 @@ func (n *Node) runController(ctx context.Context) {
 			n.step()
 			n.tellFollowed()
 		case <-deadline:
+			n.expire()
 			n.step()
 		case <-ticker.C:
 			n.remeasure()
@@ -65,13 +66,29 @@ func (n *Node) tellFollowed() {
 	}
 }
 
-// timer fires when a decision changes by itself; nil when none does.
+// timer fires when a decision has to be made again, or an override ends; nil when none has.
 func (n *Node) timer() <-chan time.Time {
-	until := n.world.Load().until()
+	w := n.world.Load()
+	until := earlier(w.again(), w.overrides.until())
 	if until.IsZero() {
 		return nil
 	}
-	return time.After(time.Until(until))
+	wait := time.Until(until)
+	if !w.overrides.isEmpty() {
+		wait = min(wait, wallCheck)
+	}
+	return time.After(wait)
+}
+
+// wallCheck is how often the clock on the wall is looked at while there are overrides, since somebody may set it.
+const wallCheck = 5 * time.Second
+
+// earlier is the first of two times; the zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // step takes up the present health and time.

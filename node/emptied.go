@@ -23,14 +23,14 @@ func (w *world) emptied(n *world) error {
 		if !known {
 			continue
 		}
-		for p, access := range in.Policies {
+		for p := range in.Policies {
 			for _, f := range []policy.Family{policy.IPv4, policy.IPv6} {
 				if !n.promises(i, p, f) || n.answered(i, p, f) {
 					continue
 				}
 				answered := func(sources []geo.Selector) bool { return w.answered(old, w.policyFor(old, sources, f), f) }
 				if slices.ContainsFunc(n.clients(i, p, f), answered) {
-					return emptiedError(in.Name, access.Name, f, "clients")
+					return n.emptiedError(i, p, f, "clients")
 				}
 			}
 		}
@@ -38,9 +38,13 @@ func (w *world) emptied(n *world) error {
 	return nil
 }
 
-func emptiedError(instance, policy string, f policy.Family, clients string) error {
-	return fmt.Errorf("instance %q, policy %q (%s): every address is offline, so %s that get an answer now "+
-		"would get none; set when_all_down = \"empty\" if that is meant", instance, policy, f, clients)
+func (w *world) emptiedError(instance, p int, f policy.Family, clients string) error {
+	in, why := w.instances[instance], "every address is offline"
+	if w.decisions[instance][p][f].IsUnresolved() {
+		why = "none of its names has an address yet"
+	}
+	return fmt.Errorf("instance %q, policy %q (%s): %s, so %s that get an answer now "+
+		"would get none; set when_all_down = \"empty\" if that is meant", in.Name, in.Policies[p].Name, f, why, clients)
 }
 
 // silenced returns an error when the Map of n moves clients whom w answers to a policy that answers nothing though nobody
@@ -67,7 +71,7 @@ func (w *world) silenced(n *world) error {
 			}
 			answered := w.placed(old, f, func(p int) bool { return w.answered(old, p, f) })
 			if at, ok := firstShared(silent, answered); ok {
-				return emptiedError(in.Name, in.Policies[at.policy].Name, f, "clients in "+at.prefix.String())
+				return n.emptiedError(i, at.policy, f, "clients in "+at.prefix.String())
 			}
 		}
 	}

@@ -54,8 +54,9 @@ func (n *Node) announce(before map[policyKey]policy.Memory, w *world, now time.T
 
 // countTurns counts the verdicts that have turned from one world to the next.
 func (n *Node) countTurns(w, next *world) {
-	for id, t := range next.status.Targets {
-		if before, known := w.status.Targets[id]; known && before.Verdict != t.Verdict && t.Verdict != healthcheck.Unknown {
+	for id := range next.status.Since(w.status) {
+		t, _ := next.status.Find(id)
+		if before, known := w.status.Find(id); known && before.Verdict != t.Verdict && t.Verdict != healthcheck.Unknown {
 			n.metrics.turned(id, t.Verdict)
 		}
 	}
@@ -74,7 +75,7 @@ func (w *world) switches(before map[policyKey]policy.Memory, now time.Time) []ad
 		}
 		all = append(all, admin.Switch{
 			Time: now.Round(0), Instance: k.instance, Policy: k.policy, Family: k.family.String(),
-			From: roleText(old.Role), To: roleOf(d), Why: string(d.Why), Reason: w.failing(d, old.Set),
+			From: roleText(old.Role), To: roleOf(d), Why: string(d.Why), Reason: w.failing(k, d, old.Set),
 		})
 	}
 	return all
@@ -94,7 +95,7 @@ func roleText(role string) string {
 const noSet = "none"
 
 // failing names what is down in the set with this ID, with reasons; empty when nothing is.
-func (w *world) failing(d *policy.Decision, id string) string {
+func (w *world) failing(k policyKey, d *policy.Decision, id string) string {
 	const most = 5
 	var failing []string
 	for i := range d.Policy.Sets {
@@ -102,8 +103,12 @@ func (w *world) failing(d *policy.Decision, id string) string {
 			continue
 		}
 		for m, a := range addresses(&d.Policy.Sets[i]) {
-			if d.Sets[i].Standings[m] == policy.StandsDown {
-				failing = append(failing, fmt.Sprintf("%s: %s", a.Name, w.status.Targets[a.Target].Reason))
+			switch d.Sets[i].Standings[m] {
+			case policy.StandsForcedDown, policy.StandsDrained:
+				o := w.overrides.of(k, &d.Policy.Sets[i], poolOf(&d.Policy.Sets[i], m), a)
+				failing = append(failing, fmt.Sprintf("%s: %s (%s: %s)", plainName(a.Name), d.Sets[i].Standings[m], o.author, o.reason))
+			case policy.StandsDown:
+				failing = append(failing, fmt.Sprintf("%s: %s", plainName(a.Name), w.reasonOf(a)))
 			}
 		}
 	}
@@ -111,6 +116,31 @@ func (w *world) failing(d *policy.Decision, id string) string {
 		failing = append(failing[:most], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(failing, "; ")
+}
+
+// poolOf is the pool of the address with this index in the order of SetState.Standings.
+func poolOf(set *policy.Set, index int) *policy.Pool {
+	for _, m := range set.Members {
+		if index < len(m.Pool.Addresses) {
+			return m.Pool
+		}
+		index -= len(m.Pool.Addresses)
+	}
+	return nil
+}
+
+// reasonOf says why an address that is probed is down: the reasons of its targets that are, each once.
+func (w *world) reasonOf(a *policy.Address) string {
+	var reasons []string
+	for id := range a.Probed() {
+		if t := w.status.Of(id); t.Verdict == healthcheck.Down && !slices.Contains(reasons, t.Reason) {
+			reasons = append(reasons, t.Reason)
+		}
+	}
+	if len(reasons) == 0 {
+		return fmt.Sprintf("fewer than %d addresses behind it are up", a.MinUp.Need(len(a.Targets)))
+	}
+	return strings.Join(reasons, ", ")
 }
 
 // addresses lists the addresses of a set in the order of SetState.Standings.

@@ -77,7 +77,7 @@ func (w *world) explainDecision(e *admin.Explanation, found *view.Explanation, h
 		e.FellThrough = found.Instance.Policies[found.Block.Answering].Name
 	}
 	e.InForce, e.Why, e.Since, e.Until = roleOf(d), string(d.Why), moment(d.Memory.Since), moment(d.Until)
-	e.Sets = w.setStatus(d, health)
+	e.Sets = w.setStatus(slot{Instance: slices.Index(w.instances, found.Instance), Policy: found.Block.Answering, Family: found.Block.Family}, d, health)
 	w.explainDistances(e, found, d)
 	e.Choice = choice(found.Block.Answer)
 }

@@ -131,8 +131,8 @@ func TestExplain(t *testing.T) {
 	check(t, "primary", e.Sets[0].Verdict, "not available: 0 of 1 addresses available, 1 needed")
 	check(t, "backup", e.Sets[1].Verdict, "in force (failover): 1 of 2 addresses available, 1 needed")
 	check(t, "members", e.Sets[1].Members, []admin.AddressStatus{
-		{Pool: "b", Address: "192.0.2.2", Mode: "intelligent", Weight: 1, Available: true, Standing: "up", Served: true},
-		{Pool: "b", Address: "192.0.2.1", Mode: "intelligent", Weight: 1, Standing: "down", Reason: "refused"},
+		{Pool: "b", Address: "192.0.2.2", Mode: "intelligent", Weight: 1, Share: 100, Available: true, Standing: "up", Served: true, ProbeStatus: admin.ProbeStatus{Verdict: "up"}},
+		{Pool: "b", Address: "192.0.2.1", Mode: "intelligent", Weight: 1, Share: 100, Standing: "down", ProbeStatus: admin.ProbeStatus{Verdict: "down", Reason: "refused"}},
 	})
 
 	e = explain("one.gtm.test", "AAAA", "198.51.100.0/24")
@@ -207,16 +207,19 @@ func TestChoice(t *testing.T) {
 }
 
 func TestAddressStatus(t *testing.T) {
-	health := statusOf("192.0.2.1-")
-	target := health.Targets["192.0.2.1/web"]
+	target := statusOf("192.0.2.1-").Of("192.0.2.1/web")
 	target.Since, target.Bad = at(1), 4
 	target.LastProbe, target.LastError, target.LastDuration = at(9), "timeout", 1500_000
 	target.Report = healthcheck.Report{Warning: "certificate expires soon", CertificateExpires: at(100)}
-	health.Targets["192.0.2.1/web"] = target
-	a := &policy.Address{Name: "192.0.2.1", Mode: policy.ModeIntelligent, Weight: 2, Remark: "rack 2", Target: "192.0.2.1/web"}
+	health := healthcheck.NewStatus(map[string]healthcheck.TargetStatus{"192.0.2.1/web": target})
+	a := &policy.Address{Name: "192.0.2.1", Mode: policy.ModeIntelligent, Weight: 2, Remark: "rack 2", Targets: [][]string{{"192.0.2.1/web"}}}
 	since, probe, expires := at(1), at(9), at(100)
-	check(t, "status", addressStatus(a, policy.StandsDown, health), admin.AddressStatus{
-		Address: "192.0.2.1", Remark: "rack 2", Mode: "intelligent", Weight: 2, Standing: "down", Since: &since, Reason: "refused", Bad: 4,
-		LastProbe: &probe, LastError: "timeout", LastMilliseconds: 1.5, Warning: "certificate expires soon", CertificateExpires: &expires,
+	w := worldOf(t, region, nil, at(0))
+	check(t, "status", w.addressStatus(policyKey{}, nil, w.pools[0], a, health, at(10)), admin.AddressStatus{
+		Address: "192.0.2.1", Remark: "rack 2", Mode: "intelligent", Weight: 2, Share: 100, Standing: "down",
+		ProbeStatus: admin.ProbeStatus{
+			Verdict: "down", Since: &since, Reason: "refused", Bad: 4, LastProbe: &probe, LastError: "timeout", LastMilliseconds: 1.5,
+			Warning: "certificate expires soon", CertificateExpires: &expires,
+		},
 	})
 }

@@ -17,7 +17,7 @@ func (n *Node) Gatherer() prometheus.Gatherer { return n.registry }
 const StateFile = stateFile
 
 // Targets is how many targets are probed.
-func (n *Node) Targets() int { return len(n.engine.Status().Targets) }
+func (n *Node) Targets() int { return n.engine.Status().Len() }
 
 // GeoWork says how often databases were read and maps compiled.
 func (n *Node) GeoWork() string {

@@ -40,18 +40,18 @@ func (p *plan) measure(decided *policy.Policy, s slot) {
 // measures reports whether there is anything to measure: an address that is probed, in an instance that goes by latency.
 func (p *plan) measures() bool {
 	return slices.ContainsFunc(p.pools, func(pool *policy.Pool) bool {
-		return p.measured[pool.Name] != nil && slices.ContainsFunc(pool.Addresses, func(a policy.Address) bool { return a.Target != "" })
+		return p.measured[pool.Name] != nil && slices.ContainsFunc(pool.Addresses, func(a policy.Address) bool { return len(a.Targets) > 0 })
 	})
 }
 
 // hold returns the times that hold from now on: for each pool that matters the smallest of its available addresses.
-func (p *plan) hold(held rtts, status *healthcheck.Status) rtts {
+func (w *world) hold(held rtts, status *healthcheck.Status, now time.Time) rtts {
 	next := rtts{}
-	for _, pool := range p.pools {
-		if p.measured[pool.Name] == nil {
+	for _, pool := range w.pools {
+		if w.measured[pool.Name] == nil {
 			continue
 		}
-		if ms := policy.Hysteresis(held[pool.Name], fastest(pool, status)); ms != 0 {
+		if ms := policy.Hysteresis(held[pool.Name], w.fastest(pool, status, now)); ms != 0 {
 			next[pool.Name] = ms
 		}
 	}
@@ -59,13 +59,17 @@ func (p *plan) hold(held rtts, status *healthcheck.Status) rtts {
 }
 
 // fastest is the smallest smoothed round-trip time of the available addresses of a pool, in milliseconds; 0: none is known.
-func fastest(pool *policy.Pool, status *healthcheck.Status) float64 {
+func (w *world) fastest(pool *policy.Pool, status *healthcheck.Status, now time.Time) float64 {
 	least := time.Duration(0)
 	for i := range pool.Addresses {
 		a := &pool.Addresses[i]
-		rtt := status.Targets[a.Target].RTT
-		if rtt > 0 && (least == 0 || rtt < least) && policy.StandingOf(a, healthOf(status)).Available() {
-			least = rtt
+		if !w.poolStanding(pool, a, status, now).Available() {
+			continue
+		}
+		for id := range a.Probed() {
+			if rtt := status.Of(id).RTT; rtt > 0 && (least == 0 || rtt < least) {
+				least = rtt
+			}
 		}
 	}
 	return float64(least) / float64(time.Millisecond)
@@ -73,7 +77,7 @@ func fastest(pool *policy.Pool, status *healthcheck.Status) float64 {
 
 // measured is the world with the round-trip times of a status, its own where none has moved. Decisions stay as they are.
 func (w *world) remeasure(status *healthcheck.Status, counter func(view.CounterKey) int) *world {
-	held := w.hold(w.rtts, status)
+	held := w.hold(w.rtts, status, time.Now())
 	var moved []slot
 	for pool, users := range w.measured {
 		if math.Round(held[pool]) != math.Round(w.rtts[pool]) || (held[pool] == 0) != (w.rtts[pool] == 0) {

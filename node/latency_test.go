@@ -77,16 +77,17 @@ func timed(times ...string) *healthcheck.Status {
 		verdicts = append(verdicts, address+string(sign))
 		rtt[address+"/web"] = time.Duration(ms) * time.Millisecond
 	}
-	status := statusOf(verdicts...)
-	for id, t := range status.Targets {
-		t.RTT = rtt[id]
-		status.Targets[id] = t
+	targets := map[string]healthcheck.TargetStatus{}
+	for id, t := range statusOf(verdicts...).All() {
+		timed := *t
+		timed.RTT = rtt[id]
+		targets[id] = timed
 	}
-	return status
+	return healthcheck.NewStatus(targets)
 }
 
 func TestRemeasure(t *testing.T) {
-	w, err := first(planOf(t, apart), timed("192.0.2.1+30", "192.0.2.11+50", "192.0.2.2+0", "192.0.2.3+1"), nil, nil, 1, nil, at(0))
+	w, err := first(planOf(t, apart), timed("192.0.2.1+30", "192.0.2.11+50", "192.0.2.2+0", "192.0.2.3+1"), heritage{}, 1, nil, at(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestRemeasure(t *testing.T) {
 
 	// A reload keeps what held, and forgets pools that are gone.
 	p := planOf(t, apart)
-	again, err := first(p, timed("192.0.2.1+82"), nil, rtts{"a": 80, "gone": 3}, 9, nil, at(1))
+	again, err := first(p, timed("192.0.2.1+82"), heritage{rtts: rtts{"a": 80, "gone": 3}}, 9, nil, at(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestRemeasure(t *testing.T) {
 
 // TestLatencyAnswers follows the answers from the table and from what is measured, and what explain says of them.
 func TestLatencyAnswers(t *testing.T) {
-	w, err := first(planOf(t, apart), timed("192.0.2.1+30", "192.0.2.11-5", "192.0.2.2+40", "192.0.2.3+1"), nil, nil, 1, nil, at(0))
+	w, err := first(planOf(t, apart), timed("192.0.2.1+30", "192.0.2.11-5", "192.0.2.2+40", "192.0.2.3+1"), heritage{}, 1, nil, at(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestLatencyAnswers(t *testing.T) {
 	w = w.remeasure(timed("192.0.2.1+90", "192.0.2.2+40"), nil)
 	check(t, "elsewhere, then", explained(w, fromElsewhere),
 		"b true 40 ms this server's round-trip time; a true 90 ms this server's round-trip time; [near.gtm.test. 60 IN A 192.0.2.2] 5")
-	unknown, err := first(planOf(t, apart), statusOf("192.0.2.1+", "192.0.2.2+"), nil, nil, 1, nil, at(0))
+	unknown, err := first(planOf(t, apart), statusOf("192.0.2.1+", "192.0.2.2+"), heritage{}, 1, nil, at(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func TestLatencyAnswers(t *testing.T) {
 // TestRelocated puts the view of another map under a world that has moved on since the view was begun: all of it must be
 // as if it were built from nothing.
 func TestRelocated(t *testing.T) {
-	before, err := first(planOf(t, apart), timed("192.0.2.1+30", "192.0.2.11+5", "192.0.2.2+40", "192.0.2.3+1"), nil, nil, 1, nil, at(0))
+	before, err := first(planOf(t, apart), timed("192.0.2.1+30", "192.0.2.11+5", "192.0.2.2+40", "192.0.2.3+1"), heritage{}, 1, nil, at(0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,10 @@ var (
 	addressUp          = desc("gtmd_address_up", "1 while the address is available, 0 while it is not, whoever decides that: its verdict or its mode.", "pool", "address")
 	addressTransitions = desc("gtmd_address_transitions_total", "Turns of the verdict of a probed address.", "pool", "address", "to")
 	addressLastTurn    = desc("gtmd_address_last_transition_timestamp_seconds", "Since when the verdict of a probed address holds.", "pool", "address")
-	probeSuccess       = desc("gtmd_probe_success", "1 when the last probe of the address was good.", "pool", "address")
+	addressDegraded    = desc("gtmd_address_degraded", "1 while a probed address passes and something is amiss: it is slow, or its certificate is near its end.", "pool", "address")
+	addressFlapping    = desc("gtmd_address_flapping", "1 while the verdict of a probed address is held because it turned too often.", "pool", "address")
+	overridesSet       = desc("gtmd_overrides", "Overrides in force, by what they force.", "state")
+	probeSuccess       = desc("gtmd_probe_success", "1 when the last probe of the address was good, of several health checks that of each.", "pool", "address")
 	probeDuration      = desc("gtmd_probe_last_duration_seconds", "How long the last probe of the address took.", "pool", "address")
 	probeLastRun       = desc("gtmd_probe_last_run_timestamp_seconds", "When the last probe of the address started.", "pool", "address")
 	certExpiry         = desc("gtmd_probe_tls_cert_expiry_timestamp_seconds", "When the first certificate of the address's chain expires.", "pool", "address")
@@ -157,7 +160,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		configInfo, databaseBuilt, databaseInfo, databaseOK, databaseFailures, databaseNetworks, geoBuild, geoClasses, addressUp, addressTransitions, addressLastTurn, probeSuccess, probeDuration, probeLastRun, certExpiry,
+		configInfo, databaseBuilt, databaseInfo, databaseOK, databaseFailures, databaseNetworks, geoBuild, geoClasses, addressUp, addressTransitions, addressLastTurn, addressDegraded, addressFlapping, overridesSet, probeSuccess, probeDuration, probeLastRun, certExpiry,
 		poolAddresses, poolAvailable, setAvailable, setAddresses, setRequired, activeSet, failOpen, policySwitches, lastSwitch, answers,
 	} {
 		ch <- d
@@ -173,7 +176,17 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	send := sender{ch}
 	send.gauge(configInfo, 1, w.config.Hash)
 	m.collectGeography(send, w)
-	m.collectPools(send, w, m.node.health())
+	health := m.node.health()
+	m.collectPools(send, w, health)
+	for _, kind := range []policy.OverrideKind{policy.OverrideUp, policy.OverrideDown, policy.OverrideDrain} {
+		count := 0
+		for _, o := range w.overrides.all() {
+			if o.kind == kind {
+				count++
+			}
+		}
+		send.gauge(overridesSet, float64(count), string(kind))
+	}
 	for _, s := range w.slots {
 		m.collectPolicy(send, w.key(s), w.decision(s))
 	}
@@ -198,20 +211,21 @@ func (m *metrics) collectGeography(send sender, w *world) {
 }
 
 func (m *metrics) collectPools(send sender, w *world, health *healthcheck.Status) {
+	now, isDetailed := time.Now(), w.config.File.Admin.AddressMetrics
 	for _, p := range w.pools {
 		candidates, available := 0, 0
 		for i := range p.Addresses {
 			a := &p.Addresses[i]
-			standing := policy.StandingOf(a, healthOf(health))
+			standing := w.poolStanding(p, a, health, now)
 			if standing != policy.StandsOffline {
 				candidates++
 			}
 			if standing.Available() {
 				available++
 			}
-			send.gauge(addressUp, truth(standing.Available()), p.Name, a.Name)
-			if t, probed := health.Targets[a.Target]; probed {
-				m.collectTarget(send, p.Name, a, t)
+			if isDetailed {
+				send.gauge(addressUp, truth(standing.Available()), p.Name, a.Name)
+				m.collectTargets(send, p.Name, a, health)
 			}
 		}
 		send.gauge(poolAddresses, float64(candidates), p.Name)
@@ -219,19 +233,51 @@ func (m *metrics) collectPools(send sender, w *world, health *healthcheck.Status
 	}
 }
 
-func (m *metrics) collectTarget(send sender, pool string, a *policy.Address, t healthcheck.TargetStatus) {
-	for _, to := range []healthcheck.Verdict{healthcheck.Up, healthcheck.Down} {
-		send.counter(addressTransitions, m.transitions.get(transitionKey{a.Target, string(to)}), pool, a.Name, string(to))
+// collectTargets tells of the health checks of an address, of several together: what all have done, the oldest of what is
+// good only when each is, the first certificate to expire.
+func (m *metrics) collectTargets(send sender, pool string, a *policy.Address, health *healthcheck.Status) {
+	var turned, lastRun, expires time.Time
+	turns := map[healthcheck.Verdict]uint64{}
+	isProbed, isGood, isDegraded, isFlapping, duration := false, true, false, false, time.Duration(0)
+	for id := range a.Probed() {
+		t, known := health.Find(id)
+		if !known {
+			continue
+		}
+		isProbed = true
+		for _, to := range []healthcheck.Verdict{healthcheck.Up, healthcheck.Down} {
+			turns[to] += m.transitions.get(transitionKey{id, string(to)})
+		}
+		if t.Since.After(turned) {
+			turned = t.Since
+		}
+		if !t.LastProbe.IsZero() {
+			isGood = isGood && (t.LastError == "" || t.Void && t.Bad == 0)
+			duration = max(duration, t.LastDuration)
+			if t.LastProbe.After(lastRun) {
+				lastRun = t.LastProbe
+			}
+		}
+		isDegraded, isFlapping = isDegraded || t.Degraded != "", isFlapping || !t.Flapping.IsZero()
+		expires = earlier(expires, t.Report.CertificateExpires)
 	}
-	if !t.Since.IsZero() {
-		send.gauge(addressLastTurn, seconds(t.Since), pool, a.Name)
+	if !isProbed {
+		return
 	}
-	if !t.LastProbe.IsZero() {
-		send.gauge(probeSuccess, truth(t.LastError == "" || t.Void && t.Bad == 0), pool, a.Name)
-		send.gauge(probeDuration, t.LastDuration.Seconds(), pool, a.Name)
-		send.gauge(probeLastRun, seconds(t.LastProbe), pool, a.Name)
+	for to, count := range turns {
+		send.counter(addressTransitions, count, pool, a.Name, string(to))
 	}
-	if expires := t.Report.CertificateExpires; !expires.IsZero() {
+	send.gauge(addressDegraded, truth(isDegraded), pool, a.Name)
+	send.gauge(addressFlapping, truth(isFlapping), pool, a.Name)
+	if !turned.IsZero() {
+		send.gauge(addressLastTurn, seconds(turned), pool, a.Name)
+	}
+	if !lastRun.IsZero() {
+		send.gauge(probeSuccess, truth(isGood), pool, a.Name)
+		send.gauge(probeDuration, duration.Seconds(), pool, a.Name)
+		send.gauge(probeLastRun, seconds(lastRun), pool, a.Name)
+	}
+	if !expires.IsZero() {
 		send.gauge(certExpiry, seconds(expires), pool, a.Name)
 	}
 }

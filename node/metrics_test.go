@@ -228,3 +228,26 @@ backup = [{ pools = ["six"] }, { pools = ["test2"] }]
 	}
 	equal(t, "answers", got, "0 0 0 0 ")
 }
+
+// TestAddressMetrics: without those of each address /metrics still has pools and sets.
+func TestAddressMetrics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	n := s.start(strings.Replace(header, "[admin]", "[admin]\naddress_metrics = false", 1), pools, instance)
+	families, err := n.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[string]bool{}
+	for _, f := range families {
+		has[f.GetName()] = true
+	}
+	for name, want := range map[string]bool{
+		"gtmd_address_up": false, "gtmd_address_transitions_total": false, "gtmd_probe_success": false,
+		"gtmd_pool_available_addresses": true, "gtmd_set_available": true, "gtmd_probes_total": true,
+	} {
+		if has[name] != want {
+			t.Errorf("%s is there: %t, want %t", name, has[name], want)
+		}
+	}
+}

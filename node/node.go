@@ -23,6 +23,7 @@ import (
 	"gtmd/admin"
 	"gtmd/config"
 	"gtmd/healthcheck"
+	"gtmd/resolver"
 	"gtmd/server"
 )
 
@@ -49,6 +50,7 @@ type Node struct {
 	stats    *server.Stats
 	prober   *healthcheck.Prober
 	engine   *healthcheck.Engine
+	resolver *resolver.Resolver
 	dns      *server.Server
 	admin    *admin.Server
 
@@ -63,7 +65,8 @@ type Node struct {
 	stopped    chan struct{} // closed when the controller takes no more requests
 	followed   chan struct{} // holds a token when the controller has taken up a change of health, for the reload that waits for one
 	unsaved    chan struct{} // holds a token when the state has changed
-	saveFailed bool          // of the saver
+	saving     sync.Mutex    // guards the state file and saveFailed
+	saveFailed bool
 	uncopied   chan struct{} // holds a token when a database may have no copy
 
 	closing sync.Once
@@ -97,7 +100,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 
 	n.loading <- struct{}{}
 	defer func() { <-n.loading }()
-	p, err := n.loadFirst()
+	c, files, err := n.read()
 	if err != nil {
 		return nil, err
 	}
@@ -109,21 +112,33 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	// Both servers are bound before anything is probed and before the state is touched: a second gtmd ends here,
 	// without a trace.
-	change, err := n.prepare(p.config)
+	change, err := n.prepare(c)
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, change.discard)
 
-	saved := readState(p.config.File.State.Dir, n.log)
+	saved := readState(c.File.State.Dir, n.log)
+	saved.revive(time.Now(), presentBoot())
+	if n.resolver, err = resolver.NewWithSaved(c.File.Resolver, saved.Names, n.log, n.registry); err != nil {
+		return nil, fmt.Errorf("start to resolve the names of domain pools: %w", err)
+	}
+	undo = append(undo, n.resolver.Close)
+	deadline := time.Now().Add(c.File.State.StartupWait)
+	n.resolve(ctx, c, n.namesToAwait(c, &saved), deadline)
+	p, err := n.compileFirst(c, files)
+	if err != nil {
+		return nil, err
+	}
 	n.history.restore(saved.Switches)
 	n.engine, err = healthcheck.NewEngine(healthcheck.EngineOptions{Logger: n.log, Registerer: n.registry, Saved: saved.Targets})
 	if err != nil {
 		return nil, fmt.Errorf("start the health checks: %w", err)
 	}
 	undo = append(undo, n.engine.Close)
-	n.engine.Set(p.targets)
-	w, err := first(p, n.engine.Status(), saved.memory(), saved.RTTs, 1, n.stats.Counter, time.Now())
+	n.probeAll(p)
+	before := saved.heritage(time.Now(), n.log)
+	w, err := first(p, n.engine.Status(), before, 1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -131,10 +146,10 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	change.admin.Commit()
 	undo = append(undo, n.admin.Close)
 	if w.isBlank() {
-		if err := n.firstRound(ctx, p.config.File.State.StartupWait); err != nil {
+		if err := n.firstRound(ctx, time.Until(deadline)); err != nil {
 			return nil, err
 		}
-		if w, err = first(p, n.engine.Status(), saved.memory(), saved.RTTs, 2, n.stats.Counter, time.Now()); err != nil {
+		if w, err = first(p, n.engine.Status(), before, 2, n.stats.Counter, time.Now()); err != nil {
 			return nil, err
 		}
 		n.world.Store(w)
@@ -157,7 +172,15 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.running.Go(func() { n.runWatcher(running) })
 	n.running.Go(func() { n.runDatabaseWatcher(running) })
 	n.running.Go(func() { n.runCopier(running) })
+	n.running.Go(func() { n.runResolved(running) })
 	return n, nil
+}
+
+// probeAll makes the targets of a plan, and names, the ones that are looked after.
+func (n *Node) probeAll(p *plan) {
+	n.engine.SetBlind(p.config.File.Blind)
+	n.engine.Set(p.targets)
+	n.resolver.Set(p.config.File.Resolver, p.names)
 }
 
 // firstRound waits until every target has a verdict, or for so long at most.
@@ -167,7 +190,7 @@ func (n *Node) firstRound(ctx context.Context, wait time.Duration) error {
 	select {
 	case <-n.engine.Settled():
 	case <-time.After(wait):
-		n.log.Warn("some addresses have no verdict yet: they count as available", "waited", wait)
+		n.log.Warn("some addresses have no verdict yet: they count as available", "waited", wait.Round(time.Millisecond))
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the first round of probes: %w", ctx.Err())
 	}
@@ -186,6 +209,7 @@ func (n *Node) close() {
 	n.dns.Close()
 	n.save()
 	n.engine.Close()
+	n.resolver.Close()
 	n.prober.Close()
 	n.admin.Close()
 	n.log.Info("stopped")
@@ -232,9 +256,9 @@ func inspect(load func() (*config.Config, error)) (*config.Config, *world, error
 func offline(c *config.Config) (*world, error) {
 	prober := healthcheck.NewProber()
 	defer prober.Close()
-	p, err := compile(c, prober, newAtlas(), nil)
+	p, err := compile(c, prober, newAtlas(), nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	return first(p, &healthcheck.Status{}, nil, nil, 1, nil, time.Now())
+	return first(p, &healthcheck.Status{}, heritage{}, 1, nil, time.Now())
 }

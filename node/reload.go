@@ -25,19 +25,20 @@ func (n *Node) Reload(ctx context.Context) error {
 	}
 	defer func() { n.atlas.settle(n.world.Load().plan) }()
 	var built *view.View
-	p, err := n.load(n.world.Load().databases)
+	p, err := n.load(ctx, n.world.Load().databases)
 	if err == nil {
 		p, built, err = n.rehearse(p)
 	}
 	if err != nil {
 		n.reloaded(err)
+		n.probeAll(n.world.Load().plan)
 		return err
 	}
-	if err = n.acquaint(ctx, p); err == nil {
+	if err = n.acquaint(ctx, p, p.patience(p.beyond(n.world.Load().plan), reloadPatience)); err == nil {
 		err = n.serve(ctx, p, built)
 	}
 	if err != nil {
-		n.engine.Set(n.world.Load().targets) // without those that were new
+		n.probeAll(n.world.Load().plan) // without what was new
 	}
 	return err
 }
@@ -100,7 +101,7 @@ func (n *Node) rehearseWith(p *plan, databases []*database) (*plan, *view.View, 
 
 func (n *Node) rehearseOnce(p *plan) (*view.View, error) {
 	w := n.world.Load()
-	next, err := first(p, n.engine.Status(), w.memory, w.rtts, w.view.Generation+1, n.stats.Counter, time.Now())
+	next, err := first(p, n.engine.Status(), w.inherited(), w.view.Generation+1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func (n *Node) rehearseOnce(p *plan) (*view.View, error) {
 
 // follow makes the world of a new plan that comes after w. Built is a view of the plan, by older decisions.
 func (n *Node) follow(w *world, p *plan, built *view.View, now time.Time) (*world, error) {
-	next := decide(p, n.engine.Status(), w.memory, w.rtts, now)
+	next := decide(p, n.engine.Status(), w.inherited(), now)
 	next.view = built.Replace(w.view.Generation+1, next.viewInstances(), p.packedAll(p.slots), n.stats.Counter)
 	return next, w.emptied(next)
 }
@@ -135,23 +136,20 @@ func (n *Node) serve(ctx context.Context, p *plan, built *view.View) error {
 	return err
 }
 
-// loadFirst is load at start: the last good copies stand in for databases that cannot be used.
-func (n *Node) loadFirst() (*plan, error) {
-	c, files, err := n.read()
-	if err != nil {
-		return nil, err
-	}
+// compileFirst is compile at start: the last good copies stand in for databases that cannot be used.
+func (n *Node) compileFirst(c *config.Config, files string) (*plan, error) {
 	n.atlas.copies = true
 	defer func() { n.atlas.copies = false }()
 	return n.compile(c, files, nil)
 }
 
-// load reads and compiles the configuration; databases are those that serve.
-func (n *Node) load(databases []*database) (*plan, error) {
+// load reads the configuration, has its names resolved, and compiles it; databases are those that serve.
+func (n *Node) load(ctx context.Context, databases []*database) (*plan, error) {
 	c, files, err := n.read()
 	if err != nil {
 		return nil, err
 	}
+	n.resolve(ctx, c, namesOf(c), time.Now().Add(c.File.State.StartupWait))
 	return n.compile(c, files, databases)
 }
 
@@ -174,7 +172,7 @@ func (n *Node) read() (*config.Config, string, error) {
 const clockStep = 20 * time.Millisecond
 
 func (n *Node) compile(c *config.Config, files string, databases []*database) (*plan, error) {
-	p, err := compile(c, n.prober, n.atlas, databases)
+	p, err := compile(c, n.prober, n.atlas, databases, n.resolver.Answers())
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +192,7 @@ func (n *Node) publish(p *plan, built *view.View, change *listeners) error {
 		return err
 	}
 	change.commit()
-	n.engine.Set(p.targets)
+	n.probeAll(p)
 	n.metrics.prune(next)
 	n.touchCopies()
 	n.step() // without the targets that are gone, and saved

@@ -70,6 +70,7 @@ type origin struct {
 	t       *testing.T
 	address netip.AddrPort
 	server  *http.Server
+	seen    atomic.Pointer[func(host string)] // called with each Host header
 }
 
 func (o *origin) listen() error {
@@ -78,7 +79,12 @@ func (o *origin) listen() error {
 		return err
 	}
 	o.address = l.Addr().(*net.TCPAddr).AddrPort()
-	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) })}
+	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if seen := o.seen.Load(); seen != nil {
+			(*seen)(r.Host)
+		}
+		w.Write([]byte("ok"))
+	})}
 	go o.server.Serve(l)
 	o.t.Cleanup(func() { o.server.Close() })
 	return nil

@@ -16,6 +16,7 @@ import (
 	"gtmd/admin"
 	"gtmd/healthcheck"
 	"gtmd/policy"
+	"gtmd/resolver"
 )
 
 // stateFile is the name of the saved state in the state directory.
@@ -33,11 +34,31 @@ type state struct {
 }
 
 type stateBody struct {
-	Saved    time.Time                    `json:"saved"`
-	Targets  map[string]healthcheck.Saved `json:"targets"`
-	Policies []savedPolicy                `json:"policies"`
-	RTTs     rtts                         `json:"rtts,omitempty"`
-	Switches []admin.Switch               `json:"switches"`
+	// Saved is when, by the clock on the wall; all other times of the body are written by the same clock, but for those of Switches.
+	Saved time.Time `json:"saved"`
+	// Boot tells how long ago that was, whatever the clock on the wall did since; the zero value: nothing does.
+	Boot      boot                         `json:"boot,omitzero"`
+	Targets   map[string]healthcheck.Saved `json:"targets"`
+	Policies  []savedPolicy                `json:"policies"`
+	Overrides []savedOverride              `json:"overrides,omitempty"`
+	// LastOverride is the number of the latest ID of an override.
+	LastOverride uint64                          `json:"last_override,omitempty"`
+	Names        map[string]resolver.SavedAnswer `json:"names,omitempty"`
+	RTTs         rtts                            `json:"rtts,omitempty"`
+	Switches     []admin.Switch                  `json:"switches"`
+}
+
+type savedOverride struct {
+	ID string `json:"id"`
+	admin.OverrideTarget
+	State   policy.OverrideKind `json:"state"`
+	Reason  string              `json:"reason"`
+	Author  string              `json:"author"`
+	Since   time.Time           `json:"since"`
+	Over    admin.Duration      `json:"over,omitempty"`
+	Expires time.Time           `json:"expires,omitzero"`
+	OnWall  bool                `json:"on_wall,omitempty"`
+	Forced  bool                `json:"forced,omitempty"`
 }
 
 type savedPolicy struct {
@@ -45,6 +66,23 @@ type savedPolicy struct {
 	Policy   string `json:"policy"`
 	Family   string `json:"family"` // as policy.Family writes it
 	policy.Memory
+}
+
+// heritage is what a world takes over from the saved state. Overrides that have ended meanwhile are not; the log says so.
+func (b *stateBody) heritage(now time.Time, log *slog.Logger) heritage {
+	var list []*override
+	for _, s := range b.Overrides {
+		o := &override{
+			id: s.ID, target: s.OverrideTarget, kind: s.State, reason: s.Reason, author: s.Author, since: s.Since, over: time.Duration(s.Over),
+			expires: s.Expires, onWall: s.OnWall, forced: s.Forced,
+		}
+		if o.isOver(now) {
+			log.Warn("override expired", o.fields(now)...)
+			continue
+		}
+		list = append(list, o)
+	}
+	return heritage{b.memory(), b.RTTs, newOverrides(list, b.LastOverride)}
 }
 
 // memory is the saved memory of policies by name.
@@ -62,9 +100,15 @@ func (b *stateBody) memory() map[policyKey]policy.Memory {
 	return memory
 }
 
-// body is the state to save of a world.
+// body is the state to save of a world. Its times are those of the running process.
 func (w *world) body(targets map[string]healthcheck.Saved, switches []admin.Switch, now time.Time) stateBody {
-	b := stateBody{Saved: now.Round(0), Targets: targets, RTTs: w.rtts, Switches: switches}
+	b := stateBody{Saved: now, Targets: targets, RTTs: w.rtts, Switches: switches, LastOverride: w.overrides.count()}
+	for _, o := range w.overrides.all() {
+		b.Overrides = append(b.Overrides, savedOverride{
+			ID: o.id, OverrideTarget: o.target, State: o.kind, Reason: o.reason, Author: o.author, Since: o.since, Over: admin.Duration(o.over),
+			Expires: o.expires, OnWall: o.onWall, Forced: o.forced,
+		})
+	}
 	for _, s := range w.slots {
 		k := w.key(s)
 		b.Policies = append(b.Policies, savedPolicy{k.instance, k.policy, k.family.String(), w.memory[k]})
@@ -191,10 +235,17 @@ func (n *Node) runSaver(ctx context.Context) {
 	}
 }
 
-// save writes the state as it is. When that fails, serving goes on; the log says so once, and again when it works.
-func (n *Node) save() {
-	w := n.world.Load()
-	err := writeState(w.config.File.State.Dir, w.body(n.engine.Status().Saved(), n.history.latest(), time.Now()))
+// save writes the state as it is, and reports whether that worked. When it fails, serving goes on; the log says so once, and
+// again when it works. It may be called from any goroutine.
+func (n *Node) save() bool {
+	n.saving.Lock()
+	defer n.saving.Unlock()
+	w, now := n.world.Load(), time.Now()
+	body := w.body(n.engine.Status().Saved(), n.history.latest(), now)
+	body.Names = n.resolver.Saved()
+	body.onWall(now)
+	body.Boot = presentBoot()
+	err := writeState(w.config.File.State.Dir, body)
 	n.metrics.saved(err)
 	switch {
 	case err != nil && !n.saveFailed:
@@ -206,6 +257,7 @@ func (n *Node) save() {
 	if err != nil {
 		n.touch()
 	}
+	return err == nil
 }
 
 // touch asks for the state to be saved.

@@ -20,8 +20,18 @@ type world struct {
 	memory    map[policyKey]policy.Memory
 	decisions []decisions // by instance
 	rtts      rtts
+	overrides *overrides
 	view      *view.View
 }
+
+// heritage is what a world takes over from the one before, or from a saved state. The zero value is nothing.
+type heritage struct {
+	memory    map[policyKey]policy.Memory
+	rtts      rtts
+	overrides *overrides
+}
+
+func (w *world) inherited() heritage { return heritage{w.memory, w.rtts, w.overrides} }
 
 // policyKey names a decision by names, which outlive a reload.
 type policyKey struct {
@@ -34,14 +44,15 @@ func (p *plan) key(s slot) policyKey {
 	return policyKey{instance: in.Name, policy: in.Policies[s.Policy].Name, family: p.policyOf(s).Family}
 }
 
-// healthOf is what the policy asks of an address that is probed.
-func healthOf(status *healthcheck.Status) func(*policy.Address) policy.Health {
-	return func(a *policy.Address) policy.Health { return targetHealth(status, a.Target) }
+// verdictsOf is what a status says of targets, as the policy takes it.
+func verdictsOf(status *healthcheck.Status) func(target string) policy.Health {
+	return func(id string) policy.Health { return targetHealth(status, id) }
 }
 
 // targetHealth is unknown for a target that the engine does not have yet.
 func targetHealth(status *healthcheck.Status, id string) policy.Health {
-	switch status.Targets[id].Verdict {
+	t, _ := status.Find(id)
+	switch t.Verdict {
 	case healthcheck.Up:
 		return policy.Up
 	case healthcheck.Down:
@@ -51,23 +62,56 @@ func targetHealth(status *healthcheck.Status, id string) policy.Health {
 	}
 }
 
-// first makes the world of a newly loaded plan. Memory and the round-trip times of the world before are taken up by
-// name; both may be nil. Memory may be that of a saved state.
-func first(p *plan, status *healthcheck.Status, memory map[policyKey]policy.Memory, held rtts, generation uint64,
+// stateOf is what the decision of a slot asks about addresses. One that lies in no slot, -1, is under no override of a set.
+func (w *world) stateOf(s slot, status *healthcheck.Status) policy.State {
+	verdicts := verdictsOf(status)
+	state := policy.State{Health: func(a *policy.Address) policy.Health { return a.Health(verdicts) }}
+	recovered := func(id string) time.Time { return status.Of(id).Recovered }
+	state.Recovered = func(a *policy.Address) time.Time { return a.Recovered(verdicts, recovered) }
+	state.Earliest = func(a *policy.Address) (earliest time.Time) {
+		for id := range a.Probed() {
+			if t, _ := status.Find(id); !t.Earliest.IsZero() && (earliest.IsZero() || t.Earliest.Before(earliest)) {
+				earliest = t.Earliest
+			}
+		}
+		return earliest
+	}
+	if !w.overrides.isEmpty() {
+		k := policyKey{}
+		if s.Instance >= 0 {
+			k = w.key(s)
+		}
+		state.Override = func(set *policy.Set, pool *policy.Pool, a *policy.Address) policy.Override {
+			return w.overrides.of(k, set, pool, a).effect()
+		}
+	}
+	return state
+}
+
+// poolStanding is the standing of an address in its pool, whatever the set.
+func (w *world) poolStanding(pool *policy.Pool, a *policy.Address, status *healthcheck.Status, now time.Time) policy.Standing {
+	state := w.stateOf(slot{Instance: -1}, status)
+	return policy.StandingOf(a, state, w.overrides.of(policyKey{}, nil, pool, a).effect(), now)
+}
+
+// first makes the world of a newly loaded plan. What it inherits is taken up by name.
+func first(p *plan, status *healthcheck.Status, before heritage, generation uint64,
 	counter func(view.CounterKey) int, now time.Time) (*world, error) {
-	w := decide(p, status, memory, held, now)
+	w := decide(p, status, before, now)
 	var err error
 	w.view, err = w.build(generation, counter)
 	return w, err
 }
 
 // decide is first without the view.
-func decide(p *plan, status *healthcheck.Status, memory map[policyKey]policy.Memory, held rtts, now time.Time) *world {
-	w := &world{plan: p, loaded: now, status: status, memory: map[policyKey]policy.Memory{}, decisions: p.undecided()}
-	w.rtts = p.hold(held, status)
+func decide(p *plan, status *healthcheck.Status, before heritage, now time.Time) *world {
+	w := &world{
+		plan: p, loaded: now, status: status, memory: map[policyKey]policy.Memory{}, decisions: p.undecided(), overrides: before.overrides,
+	}
+	w.rtts = w.hold(before.rtts, status, now)
 	for _, s := range p.slots {
 		k, access := p.key(s), p.policyOf(s)
-		d := policy.Decide(access, healthOf(status), adopt(access, memory[k]), now)
+		d := policy.Decide(access, w.stateOf(s, status), adopt(access, before.memory[k]), now)
 		w.decisions[s.Instance] = w.decisions[s.Instance].put(s, d)
 		w.memory[k] = d.Memory
 	}
@@ -134,7 +178,7 @@ func (w *world) redecide(due []slot, status *healthcheck.Status, memory map[poli
 	var packed []slot
 	for _, s := range due {
 		k := w.key(s)
-		d := policy.Decide(w.policyOf(s), healthOf(status), memory[k], now)
+		d := policy.Decide(w.policyOf(s), w.stateOf(s, status), memory[k], now)
 		n.decisions[s.Instance] = n.decisions[s.Instance].put(s, d)
 		n.memory[k] = d.Memory
 		packed = append(packed, w.packed(s)...)
@@ -153,15 +197,21 @@ func (w *world) due(status *healthcheck.Status, now time.Time) []slot {
 			due = append(due, s)
 		}
 	}
-	for id, users := range w.users {
-		if targetHealth(status, id) != targetHealth(w.status, id) {
-			for _, s := range users {
+	for id := range status.Since(w.status) {
+		before, _ := w.status.Find(id)
+		after, _ := status.Find(id)
+		isTurned := targetHealth(status, id) != targetHealth(w.status, id) || !before.Recovered.Equal(after.Recovered)
+		if !isTurned && before.Earliest.Equal(after.Earliest) {
+			continue
+		}
+		for _, s := range w.users[id] {
+			if isTurned || w.policyOf(s).MinTTL > 0 {
 				add(s)
 			}
 		}
 	}
 	for _, s := range w.slots {
-		if until := w.decision(s).Until; !until.IsZero() && !until.After(now) {
+		if again := w.decision(s).Again; !again.IsZero() && !again.After(now) {
 			add(s)
 		}
 	}
@@ -170,13 +220,11 @@ func (w *world) due(status *healthcheck.Status, now time.Time) []slot {
 
 func (w *world) decision(s slot) *policy.Decision { return w.decisions[s.Instance][s.Policy][s.Family] }
 
-// until is the earliest time at which a decision changes by itself; zero: none does.
-func (w *world) until() time.Time {
+// again is the earliest time at which a decision has to be made again; zero: none has.
+func (w *world) again() time.Time {
 	var earliest time.Time
 	for _, s := range w.slots {
-		if until := w.decision(s).Until; !until.IsZero() && (earliest.IsZero() || until.Before(earliest)) {
-			earliest = until
-		}
+		earliest = earlier(earliest, w.decision(s).Again)
 	}
 	return earliest
 }

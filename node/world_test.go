@@ -97,7 +97,7 @@ func planOf(t *testing.T, text string) *plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compile(c, healthcheck.NewProber(), newAtlas(), nil)
+	p, err := compile(c, healthcheck.NewProber(), newAtlas(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,19 +106,19 @@ func planOf(t *testing.T, text string) *plan {
 
 // statusOf has a verdict for each address written as "192.0.2.1+": + is up, - down, ? unknown.
 func statusOf(verdicts ...string) *healthcheck.Status {
-	status := &healthcheck.Status{Targets: map[string]healthcheck.TargetStatus{}}
+	targets := map[string]healthcheck.TargetStatus{}
 	for _, v := range verdicts {
 		address, sign := v[:len(v)-1], v[len(v)-1:]
 		verdict := map[string]healthcheck.Verdict{"+": healthcheck.Up, "-": healthcheck.Down, "?": healthcheck.Unknown}[sign]
 		reason := map[string]string{"-": "refused"}[sign]
-		status.Targets[address+"/web"] = healthcheck.TargetStatus{Track: healthcheck.Track{Verdict: verdict, Reason: reason}}
+		targets[address+"/web"] = healthcheck.TargetStatus{Track: healthcheck.Track{Verdict: verdict, Reason: reason}}
 	}
-	return status
+	return healthcheck.NewStatus(targets)
 }
 
 func worldOf(t *testing.T, text string, memory map[policyKey]policy.Memory, now time.Time, verdicts ...string) *world {
 	t.Helper()
-	w, err := first(planOf(t, text), statusOf(verdicts...), memory, nil, 7, nil, now)
+	w, err := first(planOf(t, text), statusOf(verdicts...), heritage{memory: memory}, 7, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func worldOf(t *testing.T, text string, memory map[policyKey]policy.Memory, now 
 }
 
 // names writes slots as people do, sorted.
-func (p *plan) names(slots []slot) string {
+func (p *plan) slotNames(slots []slot) string {
 	var all []string
 	for _, s := range slots {
 		in := p.instances[s.Instance]
@@ -145,7 +145,7 @@ func check[T any](t *testing.T, what string, got, want T) {
 
 func TestSlots(t *testing.T) {
 	p := planOf(t, region)
-	check(t, "slots", p.names(p.slots), "one/Global/ipv4 one/Global/ipv6 one/Lab/ipv4 one/Office/ipv4 one/Office/ipv6 two/Global/ipv4 two/Office/ipv4")
+	check(t, "slots", p.slotNames(p.slots), "one/Global/ipv4 one/Global/ipv6 one/Lab/ipv4 one/Office/ipv4 one/Office/ipv6 two/Global/ipv4 two/Office/ipv4")
 	var targets []string
 	for _, target := range p.targets {
 		targets = append(targets, target.ID)
@@ -156,7 +156,7 @@ func TestSlots(t *testing.T) {
 		"192.0.2.2/web":   "one/Global/ipv4 one/Office/ipv4 two/Office/ipv4",
 		"2001:db8::1/web": "one/Global/ipv6 one/Office/ipv6",
 	} {
-		check(t, "users of "+id, p.names(p.users[id]), want)
+		check(t, "users of "+id, p.slotNames(p.users[id]), want)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestPacked(t *testing.T) {
 		{slot{Instance: 1, Policy: 0, Family: policy.IPv4}, "two/Global/ipv4 two/Global/ipv6 two/Office/ipv4 two/Office/ipv6"},
 		{slot{Instance: 1, Policy: 1, Family: policy.IPv4}, "two/Office/ipv4 two/Office/ipv6"},
 	} {
-		check(t, p.names([]slot{row.slot}), p.names(p.packed(row.slot)), row.want)
+		check(t, p.slotNames([]slot{row.slot}), p.slotNames(p.packed(row.slot)), row.want)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestDue(t *testing.T) {
 		{"a target that nobody uses", up, append([]string{"192.0.2.9-"}, up...), ""},
 	} {
 		w := worldOf(t, region, nil, at(0), row.before...)
-		check(t, row.name, w.names(w.due(statusOf(row.after...), at(60))), row.want)
+		check(t, row.name, w.slotNames(w.due(statusOf(row.after...), at(60))), row.want)
 	}
 }
 
@@ -206,7 +206,7 @@ var delayed = strings.Replace(strings.Split(region, "[[instance.policy]]\nname =
 func TestNext(t *testing.T) {
 	up := []string{"192.0.2.1+", "192.0.2.2+", "2001:db8::1+"}
 	w := worldOf(t, delayed, nil, at(0), up...)
-	check(t, "until", w.until(), time.Time{})
+	check(t, "until", w.again(), time.Time{})
 
 	// Without a change the view is shared, and the status is the new one.
 	status := statusOf(up...)
@@ -224,13 +224,13 @@ func TestNext(t *testing.T) {
 
 	recovered := down.next(statusOf(up...), nil, at(20))
 	check(t, "in force", roleOf(recovered.decision(s)), "backup")
-	check(t, "until", recovered.until(), at(50))
-	check(t, "too early", recovered.names(recovered.due(recovered.status, at(49))), "")
+	check(t, "until", recovered.again(), at(50))
+	check(t, "too early", recovered.slotNames(recovered.due(recovered.status, at(49))), "")
 	// A deadline in the past, as after a pause of the process, is due like any other, and then there is none.
 	for _, now := range []time.Time{at(50), at(5000)} {
 		back := recovered.next(recovered.status, nil, now)
 		check(t, "in force", roleOf(back.decision(s)), "primary")
-		check(t, "until", back.until(), time.Time{})
+		check(t, "until", back.again(), time.Time{})
 	}
 }
 
@@ -426,8 +426,8 @@ func TestFailing(t *testing.T) {
 	text := strings.Replace(story(""), `["192.0.2.1"]`, "["+strings.Join(many, ", ")+"]", 1)
 	w := worldOf(t, text, nil, at(0), verdicts...)
 	d := w.decision(slot{Instance: 0, Policy: 0, Family: policy.IPv4})
-	check(t, "failing", w.failing(d, "a"), "192.0.2.10: refused; 192.0.2.11: refused; 192.0.2.12: refused; 192.0.2.13: refused; 192.0.2.14: refused; and 2 more")
-	check(t, "none", w.failing(d, "c"), "")
+	check(t, "failing", w.failing(policyKey{}, d, "a"), "192.0.2.10: refused; 192.0.2.11: refused; 192.0.2.12: refused; 192.0.2.13: refused; 192.0.2.14: refused; and 2 more")
+	check(t, "none", w.failing(policyKey{}, d, "c"), "")
 }
 
 func TestBlank(t *testing.T) {

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // Answer is what the set in force returns for one family: one group is chosen by weight, and from it one record or
 // all, as its balance says. Without groups there is nothing to return.
 type Answer struct {
@@ -73,11 +75,17 @@ func Compose(d *Decision, f Family, costs Costs) Answer {
 	return oneOf(members)
 }
 
-// oneOf is the answer of one member, by weight, as the balance of its pool says.
+// oneOf is the answer of one member, by weight, as the balance of its pool says. A member has as much of its weight as its
+// addresses have of theirs.
 func oneOf(members []servedMember) Answer {
 	groups := make([]Group, len(members))
+	isPart := slices.ContainsFunc(members, func(m servedMember) bool { return m.part() != memberParts })
 	for i, m := range members {
-		groups[i] = m.group(m.weight)
+		weight := m.weight
+		if isPart {
+			weight *= m.part()
+		}
+		groups[i] = m.group(weight)
 	}
 	return Answer{Groups: weightedGroups(groups)}
 }
@@ -86,33 +94,93 @@ func oneOf(members []servedMember) Answer {
 type servedMember struct {
 	pool      *Pool
 	weight    uint64
-	addresses []*Address
+	addresses []servedAddress
 }
 
-// served lists the members that serve something to family f, in order.
+// memberParts is the whole weight of a member, where some have less.
+const memberParts = 1000
+
+// part is how much of the weight of a member its addresses have, of memberParts; at least 1, and the whole where their weights do
+// not count.
+func (m *servedMember) part() uint64 {
+	var have, full uint64
+	for _, a := range m.addresses {
+		have, full = have+uint64(a.Weight)*uint64(a.share), full+uint64(a.Weight)*FullShare
+	}
+	if full == 0 || m.pool.Balance != BalanceWeight && m.pool.Balance != BalanceSticky {
+		return memberParts
+	}
+	return max(have*memberParts/full, 1)
+}
+
+// servedAddress is an address with the weight that it has now.
+type servedAddress struct {
+	*Address
+	weight uint64
+	share  uint32
+}
+
+// served lists the members that serve something to family f, in order. Where an address has less than its full share of the
+// weight, all weights are in shares. Draining addresses are left out where weights do not count, as long as the set serves
+// others.
 func served(d *Decision, set *Set, f Family) []servedMember {
 	var members []servedMember
-	last := -1
-	for _, ref := range d.Serve {
+	refs := d.Draws(f)
+	last, unit := -1, uint64(1)
+	if slices.ContainsFunc(refs, func(ref Ref) bool { return ref.Share != FullShare }) {
+		unit = FullShare
+	}
+	for _, ref := range refs {
 		m := set.Members[ref.Member]
-		if !f.holds(m.Pool.Type) {
-			continue
-		}
 		if ref.Member != last {
 			members = append(members, servedMember{pool: m.Pool, weight: uint64(m.Weight)})
 			last = ref.Member
 		}
 		current := &members[len(members)-1]
-		current.addresses = append(current.addresses, &m.Pool.Addresses[ref.Address])
+		a := servedAddress{&m.Pool.Addresses[ref.Address], 0, ref.Share}
+		a.weight = uint64(a.Weight)
+		if unit > 1 {
+			a.weight *= uint64(ref.Share)
+		}
+		current.addresses = append(current.addresses, a)
 	}
 	return members
+}
+
+// Draws lists what of Serve answers to questions of family f can have: all of it, but for addresses that are being drained where
+// weights do not count, as long as there are others.
+func (d *Decision) Draws(f Family) []Ref {
+	set := d.InForce()
+	if set == nil {
+		return nil
+	}
+	of := slices.DeleteFunc(slices.Clone(d.Serve), func(ref Ref) bool { return !f.holds(set.Members[ref.Member].Pool.Type) })
+	staying := slices.DeleteFunc(slices.Clone(of), func(ref Ref) bool { return ref.Draining && !set.weighs(set.Members[ref.Member].Pool) })
+	if len(staying) == 0 || !slices.ContainsFunc(of, func(ref Ref) bool { return !ref.Draining }) {
+		return of
+	}
+	return staying
+}
+
+// weighs reports whether the weights of the addresses of a pool count in a set.
+func (s *Set) weighs(pool *Pool) bool {
+	switch s.Balance {
+	case BalanceAll:
+		return false
+	case BalanceLatency:
+		return pool.Type == TypeDomain
+	case BalanceSticky:
+		return true
+	default:
+		return pool.Balance == BalanceWeight || pool.Balance == BalanceSticky
+	}
 }
 
 // group is the member's answer by the balance of its own pool.
 func (m *servedMember) group(weight uint64) Group {
 	g := Group{Weight: weight, Balance: m.pool.Balance}
 	for _, a := range m.addresses {
-		g.Records = append(g.Records, Record{Address: a, Weight: uint64(a.Weight)})
+		g.Records = append(g.Records, Record{Address: a.Address, Weight: a.weight})
 	}
 	switch g.Balance {
 	case BalanceSequence:
@@ -130,13 +198,13 @@ func product(members []servedMember) []Record {
 	known := make(map[string]int) // index of the record by the address's name
 	for _, m := range members {
 		for _, a := range m.addresses {
-			weight := m.weight * uint64(a.Weight)
+			weight := m.weight * a.weight
 			if i, isKnown := known[a.Name]; isKnown {
 				records[i].Weight += weight
 				continue
 			}
 			known[a.Name] = len(records)
-			records = append(records, Record{Address: a, Weight: weight})
+			records = append(records, Record{Address: a.Address, Weight: weight})
 		}
 	}
 	return records

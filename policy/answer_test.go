@@ -26,7 +26,7 @@ func compose(kind policy.PoolType, set policy.SetOptions, members []member) poli
 	if kind == policy.TypeIPv6 {
 		f = policy.IPv6
 	}
-	return policy.Compose(policy.Decide(in.Policies[0].Decided[f], w.of, policy.Memory{}, epoch), f, nil)
+	return policy.Compose(policy.Decide(in.Policies[0].Decided[f], policy.State{Health: w.of}, policy.Memory{}, epoch), f, nil)
 }
 
 // TestCompose is section 4 of BEHAVIOUR.md, for both families of addresses.
@@ -127,13 +127,13 @@ func TestComposeDomain(t *testing.T) {
 // TestComposeDomainOpen composes a domain set without an available name, made by hand because names are not probed yet.
 func TestComposeDomainOpen(t *testing.T) {
 	pool := &policy.Pool{Name: "d", Type: policy.TypeDomain, Balance: policy.BalanceWeight, Addresses: []policy.Address{
-		{Name: "n1.example.", Mode: policy.ModeIntelligent, Weight: 2, Remark: "d1", Target: "n1"},
-		{Name: "n2.example.", Mode: policy.ModeIntelligent, Weight: 3, Remark: "d2", Target: "n2"},
+		{Name: "n1.example.", Mode: policy.ModeIntelligent, Weight: 2, Remark: "d1", Targets: [][]string{{"n1"}}},
+		{Name: "n2.example.", Mode: policy.ModeIntelligent, Weight: 3, Remark: "d2", Targets: [][]string{{"n2"}}},
 	}}
 	p := &policy.Policy{Family: policy.FamilyBoth, Sets: []policy.Set{
 		{Role: "primary", Members: []policy.Member{{Pool: pool, Weight: 1}}, Balance: policy.BalanceWeight},
 	}}
-	d := policy.Decide(p, func(*policy.Address) policy.Health { return policy.Down }, policy.Memory{}, epoch)
+	d := policy.Decide(p, policy.State{Health: func(*policy.Address) policy.Health { return policy.Down }}, policy.Memory{}, epoch)
 	equal(t, "decision", show(d, epoch), "primary, fail open: d1 d2")
 	equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4, nil)), "1 weight: d1*2 d2*3")
 	equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6, nil)), "1 weight: d1*2 d2*3")
@@ -142,9 +142,9 @@ func TestComposeDomainOpen(t *testing.T) {
 // TestComposeNothing checks the families and decisions that have no answer.
 func TestComposeNothing(t *testing.T) {
 	w := newWorld()
-	up := policy.Decide(w.policy(policy.PolicyOptions{}, "a:+"), w.of, policy.Memory{}, epoch)
+	up := policy.Decide(w.policy(policy.PolicyOptions{}, "a:+"), policy.State{Health: w.of}, policy.Memory{}, epoch)
 	equal(t, "the other family", len(policy.Compose(up, policy.IPv6, nil).Groups), 0)
-	off := policy.Decide(w.policy(policy.PolicyOptions{}, "b:x"), w.of, policy.Memory{}, epoch)
+	off := policy.Decide(w.policy(policy.PolicyOptions{}, "b:x"), policy.State{Health: w.of}, policy.Memory{}, epoch)
 	equal(t, "nothing in force", len(policy.Compose(off, policy.IPv4, nil).Groups), 0)
 }
 
@@ -170,7 +170,7 @@ func TestComposeShared(t *testing.T) {
 		}
 		set := policy.SetOptions{Balance: row.balance, Pools: []policy.PoolRefOptions{{Pool: "a", Weight: 2}, {Pool: "b", Weight: 3}}}
 		in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{{Primary: set}}}, pools)
-		d := policy.Decide(in.Policies[0].Decided[policy.IPv4], nil, policy.Memory{}, epoch)
+		d := policy.Decide(in.Policies[0].Decided[policy.IPv4], policy.State{}, policy.Memory{}, epoch)
 		equal(t, string(row.balance), showAnswer(policy.Compose(d, policy.IPv4, nil)), row.want)
 	}
 }

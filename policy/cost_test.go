@@ -34,7 +34,7 @@ func composeAt(kind policy.PoolType, set policy.SetOptions, members []member, co
 	if kind == policy.TypeIPv6 {
 		f = policy.IPv6
 	}
-	return policy.Compose(policy.Decide(in.Policies[0].Decided[f], w.of, policy.Memory{}, epoch), f, known)
+	return policy.Compose(policy.Decide(in.Policies[0].Decided[f], policy.State{Health: w.of}, policy.Memory{}, epoch), f, known)
 }
 
 // TestComposeByCost is balance nearest and latency of section 4 of BEHAVIOUR.md.
@@ -141,7 +141,7 @@ func TestComposeByCostShared(t *testing.T) {
 	pools := map[string]*policy.Pool{"a": pool("a", "192.0.2.1", "192.0.2.2"), "b": pool("b", "192.0.2.2", "192.0.2.3")}
 	set := policy.SetOptions{Balance: policy.BalanceLatency, MaxAnswers: 3, Pools: []policy.PoolRefOptions{{Pool: "a", Weight: 1}, {Pool: "b", Weight: 1}}}
 	in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{{Primary: set}}}, pools)
-	d := policy.Decide(in.Policies[0].Decided[policy.IPv4], nil, policy.Memory{}, epoch)
+	d := policy.Decide(in.Policies[0].Decided[policy.IPv4], policy.State{}, policy.Memory{}, epoch)
 	for costs, want := range map[uint32]string{1: "1 all max 3: 2 3 1", 3: "1 all max 3: 1 2 3", 2: "1 all max 3: 1 2 3"} {
 		equal(t, fmt.Sprint("cost of b ", costs), showAnswer(policy.Compose(d, policy.IPv4, policy.Costs{"a": 2, "b": costs})), want)
 	}
@@ -197,7 +197,7 @@ func goldenCompose(d *policy.Decision, f policy.Family, costs policy.Costs) (ans
 		g := goldenMember{name: member.Pool.Name, balance: string(member.Pool.Balance), weight: int(member.Weight)}
 		isAsked := member.Pool.Type == policy.TypeDomain || (member.Pool.Type == policy.TypeIPv4) == (f == policy.IPv4)
 		for i, a := range member.Pool.Addresses {
-			if isAsked && slices.Contains(d.Serve, policy.Ref{Member: m, Address: i}) {
+			if isAsked && slices.Contains(d.Serve, policy.Ref{Member: m, Address: i, Share: policy.FullShare}) {
 				g.addresses, g.weights = append(g.addresses, a.Name), append(g.weights, int(a.Weight))
 			}
 			down = down && !(isAsked && d.Sets[d.Set].Standings[n].Available())
@@ -378,12 +378,12 @@ func TestNextTier(t *testing.T) {
 		in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{{Primary: set}}}, w.pools)
 		var got []string
 		for range names {
-			d := policy.Decide(in.Policies[0].Decided[policy.IPv4], w.of, policy.Memory{}, epoch)
+			d := policy.Decide(in.Policies[0].Decided[policy.IPv4], policy.State{Health: w.of}, policy.Memory{}, epoch)
 			answer := policy.Compose(d, policy.IPv4, costs)
 			equal(t, "addresses in an answer", len(answer.Groups[0].Records), 1)
 			address := answer.Groups[0].Records[0].Address
 			got = append(got, address.Remark[:1])
-			w.health[address.Target] = policy.Down
+			w.health[address.Targets[0][0]] = policy.Down
 		}
 		equal(t, "pools one after the other", strings.Join(got, " "), strings.Join(want, " "))
 	})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"slices"
 	"time"
 )
@@ -30,22 +31,6 @@ const (
 	Empty    Why = "empty"
 )
 
-// Standing is why an address is, or is not, available.
-type Standing string
-
-// The standings; the first four are available.
-const (
-	StandsOnline   Standing = "always online"
-	StandsUp       Standing = "up"
-	StandsUnknown  Standing = "no result yet"
-	StandsUnprobed Standing = "not probed"
-	StandsDown     Standing = "down"
-	StandsOffline  Standing = "always offline"
-)
-
-// Available reports whether an address of this standing counts and is served.
-func (s Standing) Available() bool { return s != StandsDown && s != StandsOffline }
-
 // Memory is what a decision leaves for the next one. The zero value is a policy never decided. It names sets by ID,
 // so it outlives a reload and a restart.
 type Memory struct {
@@ -69,14 +54,24 @@ type Decision struct {
 	Serve []Ref
 	// Sets has the state of each set of the policy.
 	Sets []SetState
-	// Until is when the decision will change by itself, without a change of health; zero: never.
+	// Until is when the decision may change by itself, without a change of health; zero: never.
 	Until time.Time
+	// Again is when it has to be made again, because of that or because shares or the TTL are others then; zero: never.
+	Again time.Time
+	// TTL of the answers, in seconds.
+	TTL uint32
 	// Memory is to be given to the next decision.
 	Memory Memory
 }
 
 // Ref names an address of a set: the index of the member and of the address in its pool.
-type Ref struct{ Member, Address int }
+type Ref struct {
+	Member, Address int
+	// Share is the part of its weight that it has, in twentieths (FullShare).
+	Share uint32
+	// Draining addresses are served where weights count, and else only when nothing else is left.
+	Draining bool
+}
 
 // SetState is what Decide found of one set.
 type SetState struct {
@@ -89,6 +84,8 @@ type SetState struct {
 	Since time.Time
 	// Standings has the standing of each address: all of the first member, then of the second, and so on.
 	Standings []Standing
+	// forced is the number of candidates that an operator keeps from being served.
+	forced int
 }
 
 // kind tells pools apart by what they answer: IPv4 and IPv6 addresses to questions of their family, names to all.
@@ -117,6 +114,16 @@ func (d *Decision) AllDown() bool {
 	return true
 }
 
+// IsUnresolved reports whether no set has any address: their names have not been resolved yet.
+func (d *Decision) IsUnresolved() bool {
+	for _, s := range d.Sets {
+		if len(s.Standings) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // InForce is the set that answers; nil when nothing is served.
 func (d *Decision) InForce() *Set {
 	if d.Set < 0 {
@@ -133,8 +140,10 @@ func (d *Decision) InForce() *Set {
 //	auto           available  any                     primary                                     normal
 //	auto           not        one available           the first available                         failover
 //	auto           not        none available          the first with an available address         degraded
-//	auto           no address available anywhere      the first with an address that is not       fail open
-//	                                                  offline: every one of these
+//	auto           no address available anywhere      the first with an address that is neither   fail open
+//	                                                  offline nor forced down: every one of these;
+//	                                                  without any, the first with an address that
+//	                                                  is not offline: every one of these
 //
 // Failback: while the set in force is available, a set before it takes over only when failback is auto and it has
 // been available for FailbackDelay; until then the reason is "failback waits", and with manual failback "failback is
@@ -142,12 +151,13 @@ func (d *Decision) InForce() *Set {
 // pinned set without an available address is served open in the same way; if all its addresses are offline, or it has
 // none of the family, the switch counts as auto, so that an answer is never empty while something could be served.
 //
-// health is asked for probed addresses only. The same input gives the same decision.
-func Decide(p *Policy, health func(*Address) Health, previous Memory, now time.Time) *Decision {
+// The same input gives the same decision.
+func Decide(p *Policy, state State, previous Memory, now time.Time) *Decision {
 	d := &Decision{Policy: p, Sets: make([]SetState, len(p.Sets))}
 	d.Memory.Available = make(map[string]time.Time, len(p.Sets))
+	horizon := horizon{now: now}
 	for i := range p.Sets {
-		d.Sets[i] = survey(&p.Sets[i], health)
+		d.Sets[i] = survey(&p.Sets[i], state, &horizon)
 		if !d.Sets[i].Available {
 			continue
 		}
@@ -160,8 +170,9 @@ func Decide(p *Policy, health func(*Address) Health, previous Memory, now time.T
 	}
 
 	d.Set, d.Why = d.choose(previous, now)
+	horizon.add(d.Until)
 	if d.Set >= 0 {
-		d.serve()
+		d.serve(state, &horizon)
 		set := &p.Sets[d.Set]
 		d.Memory.Set, d.Memory.Role = p.SetID(d.Set), set.Role
 	}
@@ -169,12 +180,14 @@ func Decide(p *Policy, health func(*Address) Health, previous Memory, now time.T
 	if d.Memory.Set == previous.Set && !previous.Since.IsZero() {
 		d.Memory.Since = previous.Since
 	}
+	d.TTL = p.ttl(&horizon)
+	d.Until, d.Again = horizon.until, first(horizon.until, horizon.step)
 	return d
 }
 
 // choose is the table of Decide.
 func (d *Decision) choose(previous Memory, now time.Time) (int, Why) {
-	if pinned := d.pinned(); pinned >= 0 && d.Sets[pinned].Candidates > 0 {
+	if pinned := d.pinned(); pinned >= 0 && d.Sets[pinned].Candidates > d.Sets[pinned].forced {
 		if d.Sets[pinned].Count == 0 && d.Policy.WhenAllDown == AllDownEmpty {
 			return -1, Empty
 		}
@@ -188,6 +201,9 @@ func (d *Decision) choose(previous Memory, now time.Time) (int, Why) {
 	}
 	if d.Policy.WhenAllDown == AllDownEmpty {
 		return -1, Empty
+	}
+	if first := d.first(func(s SetState) bool { return s.Candidates > s.forced }); first >= 0 {
+		return first, FailOpen
 	}
 	if first := d.first(func(s SetState) bool { return s.Candidates > 0 }); first >= 0 {
 		return first, FailOpen
@@ -255,82 +271,100 @@ func (d *Decision) first(wanted func(SetState) bool) int {
 }
 
 // serve lists the available addresses of the set in force; where it has none of a kind, every address of that kind that is
-// not offline, unless nothing is to be answered then.
-func (d *Decision) serve() {
-	set, state := &d.Policy.Sets[d.Set], d.Sets[d.Set]
-	counts := state.counts(set)
-	n := 0
-	for m := range set.Members {
-		for a := range set.Members[m].Pool.Addresses {
-			standing := state.Standings[n]
-			n++
-			open := counts[kindOf(set.Members[m].Pool.Type)] == 0 && d.Policy.WhenAllDown != AllDownEmpty
-			if standing.Available() || open && standing != StandsOffline {
-				d.Serve = append(d.Serve, Ref{Member: m, Address: a})
+// neither offline nor forced down or, without any, that is not offline, unless nothing is to be answered then.
+func (d *Decision) serve(state State, horizon *horizon) {
+	set, standings := &d.Policy.Sets[d.Set], d.Sets[d.Set].Standings
+	var some, unforced [kinds]bool
+	for m, a := range set.addresses() {
+		k := kindOf(set.Members[m].Pool.Type)
+		some[k] = some[k] || standings[a.index].Available()
+		unforced[k] = unforced[k] || standings[a.index] == StandsDown
+	}
+	for m, a := range set.addresses() {
+		pool, standing := set.Members[m].Pool, standings[a.index]
+		k := kindOf(pool.Type)
+		isOpen := !some[k] && d.Policy.WhenAllDown != AllDownEmpty && standing != StandsOffline && !(unforced[k] && standing.isForced())
+		if !standing.Available() && !isOpen {
+			continue
+		}
+		ref := Ref{Member: m, Address: a.inPool, Share: FullShare, Draining: standing == StandsDraining}
+		if standing.Available() {
+			address, holds := &pool.Addresses[a.inPool], time.Duration(0)
+			ref.Share, holds = Share(address, state, state.override(set, pool, address), horizon.now)
+			if set.weighs(pool) {
+				horizon.after(holds)
 			}
 		}
+		d.Serve = append(d.Serve, ref)
 	}
 }
 
 // survey finds the standing of each address of a set, and what they add up to. Each kind of address that the set has must
-// reach the threshold by itself, so that a set which is decided for both families has something for either.
-func survey(set *Set, health func(*Address) Health) SetState {
-	var state SetState
+// reach the threshold by itself, so that a set which is decided for both families has something for either. A set without any
+// address, whose names have not been resolved, is not available.
+func survey(set *Set, state State, horizon *horizon) SetState {
+	var found SetState
 	var has [kinds]bool
 	var candidates [kinds]int
 	for _, m := range set.Members {
 		k := kindOf(m.Pool.Type)
-		has[k] = true
-		for a := range m.Pool.Addresses {
-			standing := StandingOf(&m.Pool.Addresses[a], health)
-			state.Standings = append(state.Standings, standing)
+		has[k] = has[k] || len(m.Pool.Addresses) > 0
+		for i := range m.Pool.Addresses {
+			a := &m.Pool.Addresses[i]
+			override := state.override(set, m.Pool, a)
+			standing := StandingOf(a, state, override, horizon.now)
+			found.Standings = append(found.Standings, standing)
 			if standing != StandsOffline {
 				candidates[k]++
 			}
+			if standing.isForced() {
+				found.forced++
+			}
+			horizon.add(override.Expires)
+			if override.Kind == OverrideDrain {
+				horizon.add(override.Since.Add(override.Over))
+			}
+			if state.Earliest != nil && len(a.Targets) > 0 {
+				horizon.expect(state.Earliest(a))
+			}
 		}
 	}
-	state.Available = true
-	for k, count := range state.counts(set) {
+	found.Available = slices.Contains(has[:], true)
+	for k, count := range found.counts(set) {
 		if !has[k] {
 			continue
 		}
 		need := set.MinAvailable.Need(candidates[k])
-		state.Count, state.Candidates, state.Need = state.Count+count, state.Candidates+candidates[k], state.Need+need
-		state.Available = state.Available && count >= need
+		found.Count, found.Candidates, found.Need = found.Count+count, found.Candidates+candidates[k], found.Need+need
+		found.Available = found.Available && count >= need
 	}
-	return state
+	return found
 }
 
 // counts are the available addresses of the set that the state is of, by kind.
 func (s *SetState) counts(set *Set) (counts [kinds]int) {
-	n := 0
-	for _, m := range set.Members {
-		for range m.Pool.Addresses {
-			if s.Standings[n].Available() {
-				counts[kindOf(m.Pool.Type)]++
-			}
-			n++
+	for m, a := range set.addresses() {
+		if s.Standings[a.index].Available() {
+			counts[kindOf(set.Members[m].Pool.Type)]++
 		}
 	}
 	return counts
 }
 
-// StandingOf is the table "Is an address available?" of BEHAVIOUR.md.
-func StandingOf(a *Address, health func(*Address) Health) Standing {
-	switch {
-	case a.Mode == ModeOnline:
-		return StandsOnline
-	case a.Mode == ModeOffline:
-		return StandsOffline
-	case a.Target == "":
-		return StandsUnprobed
-	}
-	switch health(a) {
-	case Up:
-		return StandsUp
-	case Down:
-		return StandsDown
-	default:
-		return StandsUnknown
+// place is where an address of a set is: its index in the pool, and in [SetState.Standings].
+type place struct{ inPool, index int }
+
+// addresses yields the addresses of a set with the index of their member.
+func (s *Set) addresses() iter.Seq2[int, place] {
+	return func(yield func(int, place) bool) {
+		index := 0
+		for m := range s.Members {
+			for a := range s.Members[m].Pool.Addresses {
+				if !yield(m, place{a, index}) {
+					return
+				}
+				index++
+			}
+		}
 	}
 }

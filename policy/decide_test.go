@@ -24,7 +24,7 @@ func TestStanding(t *testing.T) {
 	} {
 		t.Run(string(row.standing), func(t *testing.T) {
 			w := newWorld()
-			d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:"+row.state), w.of, policy.Memory{}, epoch)
+			d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:"+row.state), policy.State{Health: w.of}, policy.Memory{}, epoch)
 			state := d.Sets[0]
 			equal(t, "standings", len(state.Standings), 1)
 			equal(t, "standing", state.Standings[0], row.standing)
@@ -106,7 +106,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld()
-			d := policy.Decide(w.policy(row.options, row.sets...), w.of, policy.Memory{}, epoch)
+			d := policy.Decide(w.policy(row.options, row.sets...), policy.State{Health: w.of}, policy.Memory{}, epoch)
 			equal(t, "decision", show(d, epoch), row.want)
 		})
 	}
@@ -116,7 +116,7 @@ func TestDecide(t *testing.T) {
 func TestDecideSets(t *testing.T) {
 	w := newWorld()
 	p := w.policy(policy.PolicyOptions{}, "2 a:+-/x?", "75% b:++--x", "c:--")
-	d := policy.Decide(p, w.of, policy.Memory{Available: map[string]time.Time{"b": epoch}}, epoch.Add(time.Minute))
+	d := policy.Decide(p, policy.State{Health: w.of}, policy.Memory{Available: map[string]time.Time{"b": epoch}}, epoch.Add(time.Minute))
 	for i, want := range []policy.SetState{
 		{Available: true, Count: 2, Candidates: 3, Need: 2, Since: epoch.Add(time.Minute), Standings: []policy.Standing{
 			policy.StandsUp, policy.StandsDown, policy.StandsOffline, policy.StandsUnknown}},
@@ -151,7 +151,7 @@ func TestDecideAllDown(t *testing.T) {
 		for _, position := range []policy.Switch{policy.SwitchAuto, policy.SwitchPrimary} {
 			w := newWorld()
 			p := w.policy(policy.PolicyOptions{Switch: position}, row.sets...)
-			equal(t, "all down", policy.Decide(p, w.of, policy.Memory{}, epoch).AllDown(), row.want)
+			equal(t, "all down", policy.Decide(p, policy.State{Health: w.of}, policy.Memory{}, epoch).AllDown(), row.want)
 		}
 	}
 }

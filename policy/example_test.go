@@ -13,11 +13,11 @@ import (
 // primary and test2 as its backup.
 func originInstance() *policy.Instance {
 	pool := func(name string, addresses ...string) *policy.Pool {
-		o := policy.PoolOptions{Name: name, Type: policy.TypeIPv4, Balance: policy.BalanceAll, HealthCheck: "web"}
+		o := policy.PoolOptions{Name: name, Type: policy.TypeIPv4, Balance: policy.BalanceAll, HealthCheck: []string{"web"}}
 		for _, a := range addresses {
 			o.Addresses = append(o.Addresses, policy.AddressOptions{Address: a, Mode: policy.ModeIntelligent, Weight: 1})
 		}
-		return policy.NewPool(o, netip.Addr.String)
+		return policy.NewPool(o, func(a *policy.AddressOptions) [][]string { return [][]string{{a.Address}} })
 	}
 	set := func(pool string) policy.SetOptions {
 		return policy.SetOptions{
@@ -57,14 +57,14 @@ func ExampleDecide() {
 	} {
 		health := func(a *policy.Address) policy.Health {
 			for _, down := range round.down {
-				if a.Target == down {
+				if a.Targets[0][0] == down {
 					return policy.Down
 				}
 			}
 			return policy.Up
 		}
 		now := start.Add(time.Duration(round.second) * time.Second)
-		d := policy.Decide(p, health, memory, now)
+		d := policy.Decide(p, policy.State{Health: health}, memory, now)
 		memory = d.Memory
 
 		fmt.Print(now.Format(time.TimeOnly), " ", d.InForce().Role, " (", d.Why, ")")
@@ -89,12 +89,12 @@ func ExampleDecide() {
 func ExampleCompose() {
 	p := originInstance().Policies[0].Decided[policy.IPv4]
 	health := func(a *policy.Address) policy.Health {
-		if a.Target == "192.0.2.1" {
+		if a.Targets[0][0] == "192.0.2.1" {
 			return policy.Down
 		}
 		return policy.Up
 	}
-	d := policy.Decide(p, health, policy.Memory{}, time.Now())
+	d := policy.Decide(p, policy.State{Health: health}, policy.Memory{}, time.Now())
 	for _, group := range policy.Compose(d, policy.IPv4, nil).Groups {
 		fmt.Print(group.Balance)
 		for _, r := range group.Records {

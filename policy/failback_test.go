@@ -141,7 +141,7 @@ func TestFailback(t *testing.T) {
 			var memory policy.Memory
 			for _, s := range row.steps {
 				w, now := newWorld(), epoch.Add(time.Duration(s.at)*time.Second)
-				d := policy.Decide(w.policy(row.options, s.sets...), w.of, memory, now)
+				d := policy.Decide(w.policy(row.options, s.sets...), policy.State{Health: w.of}, memory, now)
 				equal(t, now.Format(time.TimeOnly), show(d, now), s.want)
 				memory = saved(t, d.Memory)
 			}
@@ -161,10 +161,10 @@ func TestFailbackAfterPin(t *testing.T) {
 	} {
 		w, o := newWorld(), policy.PolicyOptions{Failback: row.failback, FailbackDelay: 30 * time.Second}
 		o.Switch = policy.SwitchBackup
-		d := policy.Decide(w.policy(o, "a:+", "b:+"), w.of, policy.Memory{}, epoch)
+		d := policy.Decide(w.policy(o, "a:+", "b:+"), policy.State{Health: w.of}, policy.Memory{}, epoch)
 		equal(t, "pinned", show(d, epoch), "backup, pinned: b1")
 		o.Switch = policy.SwitchAuto
-		d = policy.Decide(w.policy(o, "a:+", "b:+"), w.of, d.Memory, epoch.Add(time.Minute))
+		d = policy.Decide(w.policy(o, "a:+", "b:+"), policy.State{Health: w.of}, d.Memory, epoch.Add(time.Minute))
 		equal(t, string(row.failback), show(d, epoch), row.want)
 	}
 }
@@ -192,7 +192,7 @@ func TestMemory(t *testing.T) {
 		{40, []string{"c:+"}, "c", "primary", 40, map[string]time.Time{"c": second(40)}},
 	} {
 		w := newWorld()
-		d := policy.Decide(w.policy(o, s.sets...), w.of, memory, second(s.at))
+		d := policy.Decide(w.policy(o, s.sets...), policy.State{Health: w.of}, memory, second(s.at))
 		what := second(s.at).Format(time.TimeOnly)
 		equal(t, what, d.Memory.Set, s.set)
 		equal(t, what, d.Memory.Role, s.role)
@@ -208,16 +208,16 @@ func TestMemory(t *testing.T) {
 // TestMemoryFirstEmpty checks that a policy which serves nothing from the start says since when.
 func TestMemoryFirstEmpty(t *testing.T) {
 	w := newWorld()
-	d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:x"), w.of, policy.Memory{}, epoch)
+	d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:x"), policy.State{Health: w.of}, policy.Memory{}, epoch)
 	equal(t, "since", d.Memory.Since, epoch)
-	d = policy.Decide(d.Policy, w.of, d.Memory, epoch.Add(time.Hour))
+	d = policy.Decide(d.Policy, policy.State{Health: w.of}, d.Memory, epoch.Add(time.Hour))
 	equal(t, "since", d.Memory.Since, epoch)
 }
 
 // TestMemoryText pins the form in which memory is saved.
 func TestMemoryText(t *testing.T) {
 	w := newWorld()
-	d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:+", "b:-"), w.of, policy.Memory{}, epoch)
+	d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:+", "b:-"), policy.State{Health: w.of}, policy.Memory{}, epoch)
 	text, err := json.Marshal(d.Memory)
 	if err != nil {
 		t.Fatal(err)

@@ -29,9 +29,11 @@ func goldenSets(r *randomWorld, o policy.PolicyOptions, counts func(policy.PoolT
 				continue
 			}
 			names = append(names, ref.Pool)
-			have[pool.Type] += 0
+			if len(pool.Addresses) > 0 {
+				have[pool.Type] += 0
+			}
 			for _, a := range pool.Addresses {
-				isProbed := pool.HealthCheck != "" && pool.Type != policy.TypeDomain
+				isProbed := len(pool.HealthCheck) > 0 && pool.Type != policy.TypeDomain
 				if a.Mode != policy.ModeOffline {
 					s.candidates++
 					of[pool.Type]++
@@ -55,7 +57,7 @@ func goldenSets(r *randomWorld, o policy.PolicyOptions, counts func(policy.PoolT
 		} else {
 			fmt.Sscan(text, &count)
 		}
-		s.isAvailable = true
+		s.isAvailable = len(have) > 0
 		for kind, n := range have {
 			s.isAvailable = s.isAvailable && n > 0 && n >= count && n*100 >= percent*of[kind]
 		}

@@ -29,25 +29,65 @@ type Access struct {
 	Decided [2]*Policy
 }
 
-// NewPool compiles a pool. The target function gives the identity of the health-check target of an address; it is
-// asked for intelligent addresses only, and may be nil where nothing is probed. Addresses must be valid for the type, and
-// a place have its coordinates.
-func NewPool(o PoolOptions, target func(netip.Addr) string) *Pool {
-	p := &Pool{
-		Name: o.Name, Type: o.Type, Balance: o.Balance, Location: o.Location.Point(), Addresses: make([]Address, len(o.Addresses)),
-	}
-	for i, a := range o.Addresses {
-		address := Address{Name: a.Address, Mode: a.Mode, Weight: uint32(a.Weight), Remark: a.Remark}
+// NewPool compiles a pool. The targets function gives what [Address.Targets] of an address are to be; it is asked for
+// intelligent addresses only, and may be nil where nothing is probed. Addresses must be valid for the type, and a place have
+// its coordinates.
+func NewPool(o PoolOptions, targets func(*AddressOptions) [][]string) *Pool {
+	p := o.empty(o.Type)
+	for i := range o.Addresses {
+		a := &o.Addresses[i]
+		address := o.address(a, a.Address)
 		if o.Type != TypeDomain {
 			address.IP = netip.MustParseAddr(a.Address)
 			address.Name = address.IP.String()
-			if a.Mode == ModeIntelligent && target != nil {
-				address.Target = target(address.IP)
-			}
 		}
-		p.Addresses[i] = address
+		if a.Mode == ModeIntelligent && targets != nil {
+			address.Targets = targets(a)
+		}
+		p.Addresses = append(p.Addresses, address)
 	}
 	return p
+}
+
+// NewFlatPool compiles a domain pool that answers with the addresses behind its names. The resolved function lists those of
+// a name, targets gives the targets of one of them as for NewPool. An address of two names is that of the first.
+func NewFlatPool(o PoolOptions, resolved func(*AddressOptions) []netip.Addr, targets func(*AddressOptions, netip.Addr) []string) *Pool {
+	p := o.empty(o.Type)
+	p.Flat = &[2]*Pool{o.empty(TypeIPv4), o.empty(TypeIPv6)}
+	known := map[netip.Addr]bool{}
+	for i := range o.Addresses {
+		a := &o.Addresses[i]
+		for _, ip := range resolved(a) {
+			if known[ip] {
+				continue
+			}
+			known[ip] = true
+			address := o.address(a, ip.String())
+			address.IP, address.From = ip, a.Address
+			if a.Mode == ModeIntelligent {
+				if checks := targets(a, ip); len(checks) > 0 {
+					address.Targets = [][]string{checks}
+				}
+			}
+			flat := p.Flat[0]
+			if ip.Is6() {
+				flat = p.Flat[1]
+			}
+			flat.Addresses = append(flat.Addresses, address)
+		}
+	}
+	p.Addresses = slices.Concat(p.Flat[0].Addresses, p.Flat[1].Addresses)
+	return p
+}
+
+func (o *PoolOptions) empty(t PoolType) *Pool {
+	return &Pool{Name: o.Name, Type: t, Balance: o.Balance, Location: o.Location.Point()}
+}
+
+func (o *PoolOptions) address(a *AddressOptions, name string) Address {
+	return Address{
+		Name: name, Mode: a.Mode, Weight: uint32(a.Weight), Remark: a.Remark, Judge: o.Judge, MinUp: o.MinUp, SlowStart: o.SlowStart,
+	}
 }
 
 // NewInstance compiles an instance. Every pool that it names must be in pools.
@@ -58,10 +98,10 @@ func NewInstance(o InstanceOptions, pools map[string]*Pool) *Instance {
 		in.Together = in.Together || joint.hasDomain(p)
 		access := Access{Name: p.Name, Sources: p.Sources, FallThrough: p.FallThrough}
 		if joint.decides(p) {
-			both := newPolicy(p, FamilyBoth, pools)
+			both := newPolicy(&o, p, FamilyBoth, pools)
 			access.Decided = [2]*Policy{both, both}
 		} else {
-			access.Decided = [2]*Policy{newPolicy(p, IPv4, pools), newPolicy(p, IPv6, pools)}
+			access.Decided = [2]*Policy{newPolicy(&o, p, IPv4, pools), newPolicy(&o, p, IPv6, pools)}
 		}
 		in.Policies = append(in.Policies, access)
 	}
@@ -92,7 +132,7 @@ func (j joint) decides(p PolicyOptions) bool {
 func (j joint) hasDomain(p PolicyOptions) bool {
 	for _, set := range append([]SetOptions{p.Primary}, p.Backup...) {
 		for _, ref := range set.Pools {
-			if j.pools[ref.Pool].Type == TypeDomain {
+			if j.pools[ref.Pool].isCNAME() {
 				return true
 			}
 		}
@@ -105,15 +145,15 @@ func isGlobal(sources []string) bool {
 }
 
 // newPolicy compiles a policy for one family; nil when no set has a pool of it.
-func newPolicy(o PolicyOptions, family Family, pools map[string]*Pool) *Policy {
+func newPolicy(of *InstanceOptions, o PolicyOptions, family Family, pools map[string]*Pool) *Policy {
 	p := &Policy{
 		Name: o.Name, Family: family, Switch: o.Switch, Failback: o.Failback,
-		FailbackDelay: o.FailbackDelay, WhenAllDown: o.WhenAllDown,
+		FailbackDelay: o.FailbackDelay, WhenAllDown: o.WhenAllDown, TTL: uint32(of.TTL), MinTTL: uint32(of.TTLMin),
 	}
 	for i, so := range append([]SetOptions{o.Primary}, o.Backup...) {
 		set := Set{Role: role(i), Balance: so.Balance, MinAvailable: so.MinAvailable, MaxAnswers: so.MaxAnswers}
 		for _, ref := range so.Pools {
-			if pool := pools[ref.Pool]; family.holds(pool.Type) {
+			for _, pool := range pools[ref.Pool].forms(family) {
 				set.Members = append(set.Members, Member{Pool: pool, Weight: uint32(ref.Weight)})
 			}
 		}

@@ -37,18 +37,18 @@ func TestNewPool(t *testing.T) {
 			{Address: "2001:db8::2", Mode: policy.ModeOnline, Weight: 1_000_000},
 			{Address: "2001:db8::3", Mode: policy.ModeOffline},
 		},
-	}, func(a netip.Addr) string {
-		asked = append(asked, a.String())
-		return "web " + a.String()
+	}, func(a *policy.AddressOptions) [][]string {
+		asked = append(asked, a.Address)
+		return [][]string{{"web 2001:db8::1"}}
 	})
 	want := &policy.Pool{Name: "test1", Type: policy.TypeIPv6, Balance: policy.BalanceSticky, Addresses: []policy.Address{
 		{Name: "2001:db8::1", IP: netip.MustParseAddr("2001:db8::1"), Mode: policy.ModeIntelligent, Weight: 3,
-			Remark: "rack 2", Target: "web 2001:db8::1"},
+			Remark: "rack 2", Targets: [][]string{{"web 2001:db8::1"}}},
 		{Name: "2001:db8::2", IP: netip.MustParseAddr("2001:db8::2"), Mode: policy.ModeOnline, Weight: 1_000_000},
 		{Name: "2001:db8::3", IP: netip.MustParseAddr("2001:db8::3"), Mode: policy.ModeOffline},
 	}}
 	same(t, "pool", pool, want)
-	equal(t, "targets asked", strings.Join(asked, " "), "2001:db8::1")
+	equal(t, "targets asked", strings.Join(asked, " "), "2001:DB8:0::1")
 }
 
 // TestNewPoolUnprobed checks a pool without a health check: its intelligent addresses have no target.
@@ -56,20 +56,20 @@ func TestNewPoolUnprobed(t *testing.T) {
 	pool := policy.NewPool(policy.PoolOptions{Name: "test1", Type: policy.TypeIPv4, Addresses: []policy.AddressOptions{
 		{Address: "192.0.2.1", Mode: policy.ModeIntelligent, Weight: 1},
 	}}, nil)
-	equal(t, "target", pool.Addresses[0].Target, "")
+	equal(t, "targets", len(pool.Addresses[0].Targets), 0)
 	w := newWorld()
 	w.pools["test1"] = pool
-	d := policy.Decide(w.policy(policy.PolicyOptions{}, "test1:"), nil, policy.Memory{}, epoch)
+	d := policy.Decide(w.policy(policy.PolicyOptions{}, "test1:"), policy.State{}, policy.Memory{}, epoch)
 	equal(t, "standing", d.Sets[0].Standings[0], policy.StandsUnprobed)
 }
 
-// TestNewPoolDomain checks that names of a domain pool are kept as they are, and never probed.
+// TestNewPoolDomain checks that names of a domain pool are kept as they are, with the targets behind them.
 func TestNewPoolDomain(t *testing.T) {
 	pool := policy.NewPool(policy.PoolOptions{Name: "cdn", Type: policy.TypeDomain, Addresses: []policy.AddressOptions{
 		{Address: "origin.example.net.", Mode: policy.ModeIntelligent, Weight: 2},
-	}}, func(netip.Addr) string { return "probed" })
+	}}, func(*policy.AddressOptions) [][]string { return [][]string{{"a"}, {"b"}} })
 	same(t, "pool", pool, &policy.Pool{Name: "cdn", Type: policy.TypeDomain, Addresses: []policy.Address{
-		{Name: "origin.example.net.", Mode: policy.ModeIntelligent, Weight: 2}}})
+		{Name: "origin.example.net.", Mode: policy.ModeIntelligent, Weight: 2, Targets: [][]string{{"a"}, {"b"}}}}})
 }
 
 // TestNewInstance compiles a policy whose sets mix families: each family has its own backups and its own threshold.
@@ -92,7 +92,7 @@ func TestNewInstance(t *testing.T) {
 	first := policy.Set{Role: "primary", Balance: policy.BalanceAll, MinAvailable: policy.Count(2), MaxAnswers: 3}
 	compiled := func(f policy.Family, sets ...policy.Set) *policy.Policy {
 		return &policy.Policy{Name: "Global", Family: f, Sets: sets, Switch: policy.SwitchBackup,
-			Failback: policy.FailbackManual, FailbackDelay: 30, WhenAllDown: policy.AllDownEmpty}
+			Failback: policy.FailbackManual, FailbackDelay: 30, WhenAllDown: policy.AllDownEmpty, TTL: 60}
 	}
 	first4, first6 := first, first
 	first4.Members = []policy.Member{member("v", 1)}
@@ -153,7 +153,7 @@ func TestFamilies(t *testing.T) {
 			for f, want := range []string{policy.IPv4: row.ipv4, policy.IPv6: row.ipv6} {
 				got := "none"
 				if p := in.Policies[0].Decided[f]; p != nil {
-					got = show(policy.Decide(p, row.world.of, policy.Memory{}, epoch), epoch)
+					got = show(policy.Decide(p, policy.State{Health: row.world.of}, policy.Memory{}, epoch), epoch)
 				}
 				equal(t, policy.Family(f).String(), got, want)
 			}
@@ -193,11 +193,11 @@ func TestTogether(t *testing.T) {
 			if in.Policies[0].Decided[policy.IPv6] != nil {
 				t.Error("the other policy, which has IPv4 only, is decided for IPv6")
 			}
-			d := policy.Decide(in.Policies[1].Decided[0], w.of, policy.Memory{}, epoch)
+			d := policy.Decide(in.Policies[1].Decided[0], policy.State{Health: w.of}, policy.Memory{}, epoch)
 			equal(t, "decision", show(d, epoch), row.want)
 			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4, nil)), row.ipv4)
 			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6, nil)), row.ipv6)
-			d = policy.Decide(in.Policies[0].Decided[0], w.of, policy.Memory{}, epoch)
+			d = policy.Decide(in.Policies[0].Decided[0], policy.State{Health: w.of}, policy.Memory{}, epoch)
 			equal(t, "A of the other policy", showAnswer(policy.Compose(d, policy.IPv4, nil)), row.ipv4of)
 			equal(t, "AAAA of the other policy", showAnswer(policy.Compose(d, policy.IPv6, nil)), row.ipv6o)
 		})
@@ -224,7 +224,7 @@ func TestJointOpen(t *testing.T) {
 			o := row.options
 			o.Sources, o.Primary, o.Backup = []string{"global"}, addresses, []policy.SetOptions{names}
 			in := policy.NewInstance(policy.InstanceOptions{Policies: []policy.PolicyOptions{o}}, w.pools)
-			d := policy.Decide(in.Policies[0].Decided[0], w.of, policy.Memory{}, epoch)
+			d := policy.Decide(in.Policies[0].Decided[0], policy.State{Health: w.of}, policy.Memory{}, epoch)
 			equal(t, "decision", show(d, epoch), row.want)
 			equal(t, "A", showAnswer(policy.Compose(d, policy.IPv4, nil)), row.ipv4)
 			equal(t, "AAAA", showAnswer(policy.Compose(d, policy.IPv6, nil)), row.ipv6)
@@ -322,7 +322,7 @@ func TestAnswering(t *testing.T) {
 			}
 			in := policy.NewInstance(policy.InstanceOptions{Policies: options}, w.pools)
 			decided := func(i int) *policy.Decision {
-				return policy.Decide(in.Policies[i].Decided[policy.IPv4], w.of, policy.Memory{}, epoch)
+				return policy.Decide(in.Policies[i].Decided[policy.IPv4], policy.State{Health: w.of}, policy.Memory{}, epoch)
 			}
 			equal(t, "office", in.Answering(0, policy.IPv4, decided), row.office0)
 			equal(t, "others", in.Answering(1, policy.IPv4, decided), row.other)

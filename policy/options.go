@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // PoolType says what the addresses of a pool are. It is fixed for the life of a pool.
 type PoolType string
@@ -93,10 +96,46 @@ type PoolOptions struct {
 	Balance Balance `toml:"balance"`
 	// Where the addresses are, for sets with balance nearest: the code of a place, or a table with its coordinates.
 	Location LocationOptions `toml:"location"`
-	// Name of the health check that probes every intelligent address. Empty: the addresses are not probed and count as available.
-	HealthCheck string `toml:"health_check"`
+	// The health check that probes every intelligent address, by name, or a list of them. Empty: the addresses are not probed and count as available.
+	HealthCheck []string `toml:"health_check" single:"true"`
+	// Of several health checks, how many must pass: all, any, or a share such as "50%" (Alibaba: HealthJudgement).
+	Judge Judge `toml:"judge" default:"all"`
+	// An address that has recovered gets its weight in steps over this time, where weights count. 0s: at once.
+	SlowStart time.Duration `toml:"slow_start" default:"0s" range:"0s..24h"`
+	// domain: a name is available while at least this many of its resolved addresses are up: a count, or a share ("50%").
+	MinUp Threshold `toml:"min_up" default:"1"`
+	// domain: answer A and AAAA with the resolved addresses that are up, instead of a CNAME.
+	Flatten bool `toml:"flatten" default:"false"`
 	// The addresses, in order: a bare address, or a table with more options.
 	Addresses []AddressOptions `toml:"addresses" required:"true"`
+}
+
+// Validate reports keys that have no meaning together.
+func (o *PoolOptions) Validate(problem func(key, message string)) {
+	isDomain, minUp := o.Type == TypeDomain, o.MinUp != Threshold{} && o.MinUp != Count(1)
+	if o.Flatten && !isDomain && o.Type != "" {
+		problem("flatten", fmt.Sprintf("has no meaning for a pool of type %q, whose addresses are the answer already: remove it", o.Type))
+	}
+	switch {
+	case minUp && !isDomain && o.Type != "":
+		problem("min_up", fmt.Sprintf("has no meaning for a pool of type %q, only for domain: remove it", o.Type))
+	case minUp && o.Flatten:
+		problem("min_up", "counts the addresses behind a name that is answered as a CNAME, and with flatten they are answered themselves: remove it, and use min_available of the set")
+	}
+	probed, several := len(o.HealthCheck) > 0, len(o.HealthCheck) > 1
+	for i := range o.Addresses {
+		probed = probed || len(o.Addresses[i].HealthCheck) > 0
+		several = several || len(o.Addresses[i].HealthCheck) > 1
+	}
+	if minUp && !probed {
+		problem("min_up", "nothing is probed: add a health_check, or remove it")
+	}
+	if o.SlowStart > 0 && !probed {
+		problem("slow_start", "nothing is probed, so nothing recovers: add a health_check, or remove it")
+	}
+	if o.Judge != (Judge{}) && !several {
+		problem("judge", "judges several health checks of an address, and there is at most one: make health_check a list, or remove judge")
+	}
 }
 
 // LocationOptions is where a pool is: a place, or the coordinates of one. The zero value: nowhere.
@@ -142,6 +181,8 @@ type AddressOptions struct {
 	Mode Mode `toml:"mode" default:"intelligent"`
 	// Share of the answers where weights count. 0: never, unless nothing else is left.
 	Weight int `toml:"weight" default:"1" range:"0..1000000"`
+	// The health check of this address, by name, or a list of them, in place of those of the pool.
+	HealthCheck []string `toml:"health_check" single:"true"`
 	// Free text for people.
 	Remark string `toml:"remark"`
 }
@@ -222,12 +263,21 @@ type InstanceOptions struct {
 	BusinessDomains []string `toml:"business_domains"`
 	// Global TTL of the answers, in seconds.
 	TTL int `toml:"ttl" default:"60" range:"1..86400"`
+	// Lowest TTL, in seconds, for answers that may soon change: while a failure streak is open, and before a failback, the end of an override or a step of slow_start, the TTL is the time until then, but not less than this. 0: always ttl.
+	TTLMin int `toml:"ttl_min" default:"0" range:"0..86400"`
 	// By what a client's answer is chosen: geography (the policy of its request source, as its sets say), or latency (of the set in force the pools with the lowest latency to the client, from [[latency]] or else as this server's own probes measure it).
 	AccessPolicyType AccessPolicyType `toml:"access_policy_type" default:"geography"`
 	// What a client gets that matches no policy: error (the configuration must have a global policy for each address family), or nodata.
 	Unmatched Unmatched `toml:"unmatched" default:"error"`
 	// The access policies.
 	Policies []PolicyOptions `toml:"policy" required:"true"`
+}
+
+// Validate reports a lowest TTL that is above the TTL.
+func (o *InstanceOptions) Validate(problem func(key, message string)) {
+	if o.TTL > 0 && o.TTLMin > o.TTL {
+		problem("ttl_min", fmt.Sprintf("%d s is more than the ttl of %d s: want less", o.TTLMin, o.TTL))
+	}
 }
 
 // LatencyOptions is one [[latency]], an entry of the latency table, or the file of a part of it.

@@ -8,7 +8,9 @@
 package policy
 
 import (
+	"iter"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,8 +62,74 @@ type Address struct {
 	Weight uint32
 	// Remark is free text for people.
 	Remark string
-	// Target is the identity of the health-check target whose verdict counts; empty: not probed.
-	Target string
+	// From is the domain name that the address was resolved from; empty for one that the configuration gives.
+	From string
+	// Targets are the identities of the health-check targets whose verdicts count: those of each health check, for the
+	// address itself or, of a domain name, for each address that it resolves to. Empty: not probed.
+	Targets [][]string
+	// Judge says how many health checks of one address must be up.
+	Judge Judge
+	// MinUp says how many of the addresses of a domain name must be up.
+	MinUp Threshold
+	// SlowStart is how long its weight takes to come back once it has recovered; zero: no time.
+	SlowStart time.Duration
+}
+
+// Health joins the verdicts of the targets: of each address those of its health checks, and of a name those of its
+// addresses. It is unknown for an address that is not probed.
+func (a *Address) Health(verdict func(target string) Health) Health {
+	if len(a.Targets) == 1 && len(a.Targets[0]) == 1 && a.MinUp.Need(1) == 1 {
+		return verdict(a.Targets[0][0])
+	}
+	judged := make([]Health, len(a.Targets))
+	for i, checks := range a.Targets {
+		verdicts := make([]Health, len(checks))
+		for j, target := range checks {
+			verdicts[j] = verdict(target)
+		}
+		judged[i] = a.Judge.Of(verdicts)
+	}
+	return enough(judged, a.MinUp.Need(len(judged)))
+}
+
+// Recovered is when the joined verdict of an address that is up came up from being down: when as many of its targets had as are
+// wanted. Zero: it was never down. The functions tell of a target.
+func (a *Address) Recovered(verdict func(target string) Health, recovered func(target string) time.Time) time.Time {
+	var up []time.Time // of the addresses behind it
+	for _, checks := range a.Targets {
+		var passing []time.Time
+		for _, target := range checks {
+			if verdict(target) != Down {
+				passing = append(passing, recovered(target))
+			}
+		}
+		if need := a.Judge.need(len(checks)); len(passing) >= need {
+			up = append(up, nth(passing, need))
+		}
+	}
+	return nth(up, a.MinUp.Need(len(a.Targets)))
+}
+
+// nth is the n-th earliest of some times, which it sorts; zero when there are fewer.
+func nth(times []time.Time, n int) time.Time {
+	if n > len(times) {
+		return time.Time{}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return times[n-1]
+}
+
+// Probed yields the targets of the address, each once.
+func (a *Address) Probed() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, checks := range a.Targets {
+			for _, target := range checks {
+				if !yield(target) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Location is a point on the Earth, in degrees (WGS 84): latitude north positive, longitude east positive.
@@ -77,7 +145,27 @@ type Pool struct {
 	// Location is where the addresses are; nil when the configuration does not say.
 	Location  *Location
 	Addresses []Address
+	// Flat are the forms of a domain pool that answers with the addresses behind its names: of type ipv4 and of type ipv6.
+	// Nil for every other pool. Addresses has those of both then.
+	Flat *[2]*Pool
 }
+
+// forms are the pools that count for a family in place of p: itself, its flat forms, or none.
+func (p *Pool) forms(f Family) []*Pool {
+	switch {
+	case p.Flat == nil && f.holds(p.Type):
+		return []*Pool{p}
+	case p.Flat == nil:
+		return nil
+	case f == FamilyBoth:
+		return p.Flat[:]
+	default:
+		return p.Flat[f : f+1]
+	}
+}
+
+// isCNAME reports whether the pool answers with a CNAME.
+func (p *Pool) isCNAME() bool { return p.Type == TypeDomain && p.Flat == nil }
 
 // Member is a pool as a member of a set.
 type Member struct {
@@ -109,6 +197,8 @@ type Policy struct {
 	Failback      Failback
 	FailbackDelay time.Duration
 	WhenAllDown   WhenAllDown
+	// TTL of the answers, in seconds, and the lowest one while they may soon change; 0: the TTL never changes.
+	TTL, MinTTL uint32
 }
 
 // SetID names set i by its pools, so that what is remembered of it survives a reload that moves it. No two sets of a

@@ -2,7 +2,6 @@ package policy_test
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -31,8 +30,8 @@ func drawWorld(t *rapid.T) *randomWorld {
 		o := drawPool(t, fmt.Sprint("p", i), kinds[i%len(kinds)])
 		r.options[o.Name] = o
 		names[o.Type == policy.TypeDomain] = append(names[o.Type == policy.TypeDomain], o.Name)
-		target := func(a netip.Addr) string { return a.String() }
-		if o.HealthCheck == "" {
+		target := func(a *policy.AddressOptions) [][]string { return [][]string{{a.Address}} }
+		if len(o.HealthCheck) == 0 || o.Type == policy.TypeDomain {
 			target = nil
 		}
 		r.pools[o.Name] = policy.NewPool(o, target)
@@ -63,7 +62,7 @@ func drawWorld(t *rapid.T) *randomWorld {
 func drawPool(t *rapid.T, name string, kind policy.PoolType) policy.PoolOptions {
 	o := policy.PoolOptions{Name: name, Type: kind, Balance: drawBalance(t, kind == policy.TypeDomain)}
 	if rapid.IntRange(0, 3).Draw(t, "probed") > 0 {
-		o.HealthCheck = "web"
+		o.HealthCheck = []string{"web"}
 	}
 	format := map[policy.PoolType]string{
 		policy.TypeIPv4: "192.0.2.%d", policy.TypeIPv6: "2001:db8::%d", policy.TypeDomain: "n%d.example."}[kind]
@@ -129,7 +128,7 @@ func (r *randomWorld) drawHealth(t *rapid.T) {
 }
 
 // of is the health that Decide asks for; targets are named by the address.
-func (r *randomWorld) of(a *policy.Address) policy.Health { return r.health[a.Target] }
+func (r *randomWorld) of(a *policy.Address) policy.Health { return r.health[a.Targets[0][0]] }
 
 // drawMemory is what any policy could have left, this one or another.
 func drawMemory(t *rapid.T, p *policy.Policy) policy.Memory {
@@ -161,14 +160,14 @@ func TestProperties(t *testing.T) {
 			memory, now := drawMemory(t, p), epoch
 			for range rapid.IntRange(1, 6).Draw(t, "rounds") {
 				r.drawHealth(t)
-				d := policy.Decide(p, r.of, memory, now)
+				d := policy.Decide(p, policy.State{Health: r.of}, memory, now)
 
 				role, why := goldenDecide(goldenSets(r, r.policy, counts), r.policy, memory, now)
 				if got := d.InForce(); d.Why != why || got == nil && role != "" || got != nil && got.Role != role {
 					t.Fatalf("decided %s, golden model says %q, %s", show(d, now), role, why)
 				}
-				same(t, "decided again", policy.Decide(p, r.of, memory, now), d)
-				same(t, "decided again with its own memory", policy.Decide(p, r.of, d.Memory, now), d)
+				same(t, "decided again", policy.Decide(p, policy.State{Health: r.of}, memory, now), d)
+				same(t, "decided again with its own memory", policy.Decide(p, policy.State{Health: r.of}, d.Memory, now), d)
 				checkServed(t, d)
 				checkUntil(t, r, d, now)
 				for _, asked := range []policy.Family{policy.IPv4, policy.IPv6} {
@@ -216,7 +215,7 @@ func checkServed(t *rapid.T, d *policy.Decision) {
 		for a := range member.Pool.Addresses {
 			standing := state.Standings[n]
 			n++
-			isServed := slices.Contains(d.Serve, policy.Ref{Member: m, Address: a})
+			isServed := slices.Contains(d.Serve, policy.Ref{Member: m, Address: a, Share: policy.FullShare})
 			open := available[member.Pool.Type] == 0 && d.Policy.WhenAllDown == policy.AllDownOpen
 			want := standing.Available() || open && standing != policy.StandsOffline
 			if isServed != want {
@@ -254,13 +253,13 @@ func checkMoves(t *rapid.T, d *policy.Decision, f policy.Family, costs policy.Co
 // checkUntil checks that a decision holds until it says, and changes then.
 func checkUntil(t *rapid.T, r *randomWorld, d *policy.Decision, now time.Time) {
 	if d.Until.IsZero() {
-		later := policy.Decide(d.Policy, r.of, d.Memory, now.Add(1000*time.Hour))
+		later := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory, now.Add(1000*time.Hour))
 		equal(t, "much later", [2]any{later.Set, later.Why}, [2]any{d.Set, d.Why})
 		return
 	}
-	before := policy.Decide(d.Policy, r.of, d.Memory, d.Until.Add(-1))
+	before := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory, d.Until.Add(-1))
 	equal(t, "before", [3]any{before.Set, before.Why, before.Until}, [3]any{d.Set, d.Why, d.Until})
-	then := policy.Decide(d.Policy, r.of, d.Memory, d.Until)
+	then := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory, d.Until)
 	if !d.Until.After(now) || then.Set == d.Set {
 		t.Fatalf("%s, and then %s", show(d, now), show(then, now))
 	}

@@ -59,11 +59,11 @@ func (w *world) pool(name string, kind policy.PoolType, balance policy.Balance, 
 		states[a.Address] = state
 		o.Addresses = append(o.Addresses, a)
 	}
-	w.pools[name] = policy.NewPool(o, func(address netip.Addr) string {
-		target := "web " + address.String()
-		switch states[address.String()] {
+	w.pools[name] = policy.NewPool(o, func(a *policy.AddressOptions) [][]string {
+		target := "web " + a.Address
+		switch states[a.Address] {
 		case '.':
-			return ""
+			return nil
 		case '+':
 			w.health[target] = policy.Up
 		case '-':
@@ -71,7 +71,7 @@ func (w *world) pool(name string, kind policy.PoolType, balance policy.Balance, 
 		default:
 			w.health[target] = policy.Unknown
 		}
-		return target
+		return [][]string{{target}}
 	})
 }
 
@@ -119,11 +119,13 @@ func (w *world) policy(o policy.PolicyOptions, sets ...string) *policy.Policy {
 
 // of is the health that Decide asks for. It panics when asked for an address that is not probed.
 func (w *world) of(a *policy.Address) policy.Health {
-	h, isProbed := w.health[a.Target]
-	if !isProbed {
-		panic("health of " + a.Name + " asked, which is not probed")
-	}
-	return h
+	return a.Health(func(target string) policy.Health {
+		h, isProbed := w.health[target]
+		if !isProbed {
+			panic("health of " + target + " asked, which is not probed")
+		}
+		return h
+	})
 }
 
 // show is a decision as one line: the set in force, why, what it serves, and after how long it changes by itself.
@@ -187,7 +189,7 @@ func equalTimes(t failing, what string, got, want map[string]time.Time) {
 // same fails the test unless got and want are deeply equal.
 func same[T any](t failing, what string, got, want T) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, policy.Threshold{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(policy.SetState{}), cmpopts.EquateComparable(netip.Addr{}, policy.Threshold{}, policy.Judge{})); diff != "" {
 		t.Errorf("%s (-want +got)\n%s", what, diff)
 	}
 }

@@ -136,7 +136,7 @@ func newView(tb testing.TB, generation uint64, counter func(view.CounterKey) int
 				tb.Fatal(err)
 			}
 			in.Sources = append(in.Sources, []geo.Selector{source})
-			in.Decisions = append(in.Decisions, [2]*policy.Decision{policy.Decide(p.Decided[policy.IPv4], nil, policy.Memory{}, time.Unix(1e9, 0))})
+			in.Decisions = append(in.Decisions, [2]*policy.Decision{policy.Decide(p.Decided[policy.IPv4], policy.State{}, policy.Memory{}, time.Unix(1e9, 0))})
 		}
 		input.Instances = append(input.Instances, in)
 	}

@@ -121,6 +121,9 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 	}
 	if !e.Health {
 		fmt.Fprintf(w, "note\tasked of a file: nothing is known of health, every probed address counts as available\n")
+		if e.Why == "empty" {
+			fmt.Fprintf(w, "note\tnames of domain pools are resolved by the running gtmd only\n")
+		}
 	}
 	return w.Flush()
 }
@@ -183,10 +186,10 @@ func memberText(a *admin.AddressStatus) string {
 		b.WriteString("- ")
 	}
 	fmt.Fprintf(&b, "%s (%s): %s", a.Address, a.Pool, a.Standing)
-	if a.Since != nil {
-		fmt.Fprintf(&b, " for %s", ageOf(a.Since))
+	if t := since(a); t != nil {
+		fmt.Fprintf(&b, " for %s", age(*t))
 	}
-	if text := reason(a); text != "" {
+	if text := note(a); text != "" {
 		b.WriteString(": " + text)
 	}
 	if a.Remark != "" {

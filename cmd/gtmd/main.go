@@ -76,7 +76,7 @@ Exit codes: 0 ok; 1 a check or a start failed, or the answer is no; 2 wrong usag
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
-	root.AddCommand(newRun(), newCheck(), newStatus(), newExplain(), newSwitch(), newReload(), newDemo(), newGeo(), newLines(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newStatus(), newExplain(), newSwitch(), newOverride(), newReload(), newDemo(), newGeo(), newLines(), newVersion())
 	return root
 }
 

@@ -105,6 +105,12 @@ func reload(ctx context.Context, n *node.Node, log *slog.Logger) {
 // dump logs what is in force and what is down.
 func dump(n *node.Node, log *slog.Logger) {
 	status := n.Status()
+	for _, b := range status.Blind {
+		log.Info("blind", "family", b.Family, "since", b.Since, "reason", b.Reason)
+	}
+	for _, o := range status.Overrides {
+		log.Info("override", "id", o.ID, "state", o.State, "on", o.OverrideTarget.String(), "since", o.Since, "expires", o.Expires, "author", o.Author, "reason", o.Reason)
+	}
 	for _, d := range status.Databases {
 		log.Info("geo database", "path", d.Path, "type", d.Type, "built", d.Built, "state", d.State, "error", d.Error)
 	}

@@ -18,7 +18,8 @@ func newStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status", Short: "Show what the running gtmd serves, and why", Args: noArguments,
 		Long: `Show what the running gtmd serves: for each policy the set in force and why, for each
-address whether it is available, since when, and the reason.`,
+address whether it is available, since when, and the reason. What is not normal comes first: that
+the prober is blind, overrides, a refused configuration.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var status admin.Status
 			if err := daemon.get(c.Context(), "/api/v1/status", nil, &status); err != nil {
@@ -38,10 +39,17 @@ address whether it is available, since when, and the reason.`,
 // printStatus writes the status for people: first what is wrong, then everything.
 func printStatus(out io.Writer, s *admin.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, b := range s.Blind {
+		fmt.Fprintf(w, "BLIND for %s, for %s: %s. No %s verdict turns down until probes are good again.\n", b.Family, age(b.Since), b.Reason, b.Family)
+	}
 	fmt.Fprintf(w, "gtmd %s, %s, up %s, listening on %s\n", s.Version.Version, s.Ready, age(s.Started), join(s.Listen))
 	fmt.Fprintf(w, "configuration %s, hash %.12s, loaded %s ago\n", s.Config.File, s.Config.Hash, age(s.Config.Loaded))
 	if s.Config.Error != "" {
 		fmt.Fprintf(w, "\nThe last reload, %s ago, was REFUSED; the older configuration serves on:\n%s\n", age(*s.Config.Refused), indent(s.Config.Error))
+	}
+	if len(s.Overrides) > 0 {
+		fmt.Fprintln(w)
+		printOverrides(w, s.Overrides)
 	}
 	if len(s.Databases) > 0 {
 		fmt.Fprintf(w, "\nDATABASE\tTYPE\tBUILT\tAGE\tSTATE\n")
@@ -63,10 +71,8 @@ func printStatus(out io.Writer, s *admin.Status) error {
 		}
 	}
 	fmt.Fprintf(w, "\nPOOL\tADDRESS\tSTATE\tFOR\tLAST PROBE\tREASON\n")
-	for _, p := range s.Pools {
-		for _, a := range p.Addresses {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, a.Address, a.Standing, ageOf(a.Since), probe(&a), reason(&a))
-		}
+	for i := range s.Pools {
+		printPool(w, &s.Pools[i])
 	}
 	if len(s.Switches) > 0 {
 		fmt.Fprintf(w, "\nLAST SWITCHES\n")
@@ -80,28 +86,37 @@ func printStatus(out io.Writer, s *admin.Status) error {
 	return w.Flush()
 }
 
-// probe says how the last probe of an address went.
-func probe(a *admin.AddressStatus) string {
-	if a.LastProbe == nil {
-		return "-"
+// printPool writes the rows of a pool. An address with several checks has a row for each below its own.
+func printPool(w io.Writer, p *admin.PoolStatus) {
+	resolved := map[string]*admin.ResolvedStatus{}
+	for i := range p.Resolved {
+		resolved[p.Resolved[i].Name] = &p.Resolved[i]
 	}
-	return fmt.Sprintf("%s ago, %.1f ms", age(*a.LastProbe), a.LastMilliseconds)
+	for i := range p.Addresses {
+		a := &p.Addresses[i]
+		text := note(a)
+		if r := resolved[a.Address]; r != nil {
+			text = strings.TrimPrefix(text+"; "+resolutionNote(r), "; ")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, a.Address, a.Standing, ageOf(since(a)), probe(&a.ProbeStatus), text)
+		for j := range a.Checks {
+			check := &a.Checks[j]
+			what := check.HealthCheck
+			if check.Address != a.Address {
+				what += " " + check.Address
+			}
+			text := strings.Join(probeNotes(&check.ProbeStatus, check.Verdict != "down"), "; ")
+			fmt.Fprintf(w, "\t  %s\t%s\t%s\t%s\t%s\n", what, check.Verdict, ageOf(check.Since), probe(&check.ProbeStatus), text)
+		}
+	}
 }
 
-// reason says why an address is down, or what begins to go wrong with it.
-func reason(a *admin.AddressStatus) string {
-	switch {
-	case a.CannotProbe && a.Reason != "":
-		return a.Reason + "; " + a.LastError
-	case a.CannotProbe:
-		return a.LastError
-	case !a.Available:
-		return a.Reason
-	case a.LastError != "":
-		return fmt.Sprintf("%d bad in a row: %s", a.Bad, a.LastError)
-	default:
-		return a.Warning
+// probe says how the last probe went.
+func probe(p *admin.ProbeStatus) string {
+	if p.LastProbe == nil {
+		return "-"
 	}
+	return fmt.Sprintf("%s ago, %.1f ms", age(*p.LastProbe), p.LastMilliseconds)
 }
 
 // age is the time since t, short.
@@ -109,7 +124,12 @@ func age(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	d := max(time.Since(t), 0)
+	return span(time.Since(t))
+}
+
+// span writes a duration, short; one that is over is 0s.
+func span(d time.Duration) string {
+	d = max(d, 0)
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -16,6 +16,8 @@ type Block struct {
 	Decision *policy.Decision
 	// Answering is the index of the policy that Decision belongs to.
 	Answering int
+	// Family is that of the question.
+	Family policy.Family
 	// Answer is what was packed.
 	Answer policy.Answer
 

@@ -218,11 +218,17 @@ func (b *builder) finish() {
 	}
 }
 
-// Replace returns a View with new decisions or round-trip times for some instances, which must be those that v was built
-// from, in the same order; only the slots named are packed anew, all else is shared with v.
+// Replace returns a View with new decisions or round-trip times for some instances. These must be those that v was built
+// from, in the same order, but for the addresses of their pools; only the slots named are packed anew, all else is shared with v.
 func (v *View) Replace(generation uint64, instances []Instance, slots []Slot, counter func(CounterKey) int) *View {
 	next := *v
 	next.Generation = generation
+	if slices.ContainsFunc(slots, func(s Slot) bool { return v.accesses[s.Instance].instance != instances[s.Instance].Instance }) {
+		next.accesses = slices.Clone(v.accesses)
+		for i := range next.accesses {
+			next.accesses[i].instance = instances[i].Instance
+		}
+	}
 	blocks := make(map[int32]*Block, len(slots))
 	for _, s := range slots {
 		a := &v.accesses[s.Instance]

@@ -82,7 +82,7 @@ func Example() {
 		Policies: []policy.PolicyOptions{{Name: "Global", Sources: []string{"global"},
 			Primary: policy.SetOptions{Pools: []policy.PoolRefOptions{{Pool: "test1", Weight: 1}}, Balance: policy.BalanceAll}}},
 	}, map[string]*policy.Pool{"test1": pool})
-	decision := policy.Decide(instance.Policies[0].Decided[policy.IPv4], nil, policy.Memory{}, time.Now())
+	decision := policy.Decide(instance.Policies[0].Decided[policy.IPv4], policy.State{}, policy.Memory{}, time.Now())
 	places, err := geo.Compile(geo.Input{})
 	if err != nil {
 		log.Fatal(err)

@@ -54,7 +54,10 @@ func pool(name string, poolType policy.PoolType, balance policy.Balance, address
 		}
 		o.Addresses = append(o.Addresses, policy.AddressOptions{Address: address, Mode: policy.ModeIntelligent, Weight: weight})
 	}
-	return policy.NewPool(o, func(a netip.Addr) string { return a.String() })
+	if poolType == policy.TypeDomain {
+		return policy.NewPool(o, nil)
+	}
+	return policy.NewPool(o, func(a *policy.AddressOptions) [][]string { return [][]string{{a.Address}} })
 }
 
 // set makes the options of a set; a pool may have a weight, as in "p*3".
@@ -123,7 +126,7 @@ func (w *world) compiled(tb testing.TB) []view.Instance {
 			var decisions [2]*policy.Decision
 			for f, decided := range p.Decided {
 				if decided != nil {
-					decisions[f] = policy.Decide(decided, health, policy.Memory{}, time.Unix(1e9, 0))
+					decisions[f] = policy.Decide(decided, policy.State{Health: health}, policy.Memory{}, time.Unix(1e9, 0))
 				}
 			}
 			in.Sources, in.Decisions = append(in.Sources, sources), append(in.Decisions, decisions)

@@ -218,8 +218,8 @@ func (r *regions) pack(in *Instance, p int, f policy.Family, counter func(Counte
 		id = appendTo(id[:0], class)
 		block := blocks[string(id)]
 		if block == nil {
-			block = pack(d, f, in.TTL, named(pools, r.gauge.measure(class, pools, in.RTT)))
-			block.Answering, block.counter, block.rtt = answering, -1, in.RTT
+			block = pack(d, f, ttl(in, p, answering, f), named(pools, r.gauge.measure(class, pools, in.RTT)))
+			block.Answering, block.Family, block.counter, block.rtt = answering, f, -1, in.RTT
 			if counter != nil {
 				block.counter = counter(block.key(in, p, f))
 			}
@@ -227,6 +227,11 @@ func (r *regions) pack(in *Instance, p int, f policy.Family, counter func(Counte
 		}
 		put(i, block)
 	}
+}
+
+// ttl is that of what policy p answers through another, or itself: neither decision may outlast its own.
+func ttl(in *Instance, p, answering int, f policy.Family) uint32 {
+	return min(in.Decisions[p][f].TTL, in.Decisions[answering][f].TTL)
 }
 
 // key is what the block of policy p is counted under.

@@ -51,7 +51,7 @@ func TestRegionsAreShared(t *testing.T) {
 		}
 		in := Instance{Instance: policy.NewInstance(o, pools), Sources: [][]geo.Selector{{a}, {geo.Global}}, Latency: rows}
 		for _, p := range in.Policies {
-			decision := policy.Decide(p.Decided[policy.IPv4], nil, policy.Memory{}, time.Unix(1e9, 0))
+			decision := policy.Decide(p.Decided[policy.IPv4], policy.State{}, policy.Memory{}, time.Unix(1e9, 0))
 			in.Decisions = append(in.Decisions, [2]*policy.Decision{decision})
 		}
 		input.Instances = append(input.Instances, in)
