@@ -8,7 +8,16 @@
 //	go test -tags e2e ./e2e -v
 //
 // They need unbound, nginx, dig, kdig and curl. Where one is missing they are skipped, or fail when GTMD_E2E_REQUIRE is
-// 1. lab_test.go has the chain, process_test.go its programs, origin_test.go, authority_test.go and user_test.go what the
-// tests play themselves, atlas_test.go the databases of a made-up world. TestDatabaseSwap takes GTMD_E2E_SWAP seconds,
-// 60 unless told.
+// 1. Those with a network of their own (netns_test.go) need root, ip and nft, too: what they cut and lose is in network
+// namespaces that they make and remove. lab_test.go has the chain, process_test.go its programs, origin_test.go,
+// authority_test.go and user_test.go what the tests play themselves, failover_test.go gtmd with any number of services,
+// atlas_test.go the databases of a made-up world.
+//
+// Some proofs take longer than a change has time for. The environment says how much of them to do:
+//
+//	GTMD_E2E_SWAP    seconds in which TestDatabaseSwap replaces databases (60)
+//	GTMD_FAILOVERS   failovers of TestDetection (200)
+//	GTMD_KILLS       kills of TestKills (100; 1000 for the whole proof)
+//	GTMD_PAUSE       seconds that TestPause stops gtmd for (8; 60)
+//	GTMD_BLIND_HOLD  seconds that TestBlind cuts gtmd off for, in each of its ways (3)
 package e2e

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,6 +48,7 @@ type lab struct {
 	dir     string
 	program string // gtmd
 	gtmd    *process
+	client  *http.Client // of the admin API; nil: over TCP
 
 	GTMD, GTMD6, Admin, Resolver, Edge, Authority string // addresses with ports
 	OriginPort                                    string
@@ -274,7 +276,7 @@ func (l *lab) run(t *testing.T, args ...string) (string, int) {
 // get returns what the admin API answers on a path.
 func (l *lab) get(t *testing.T, path string) []byte {
 	t.Helper()
-	response, err := http.Get("http://" + l.Admin + path)
+	response, err := cmp.Or(l.client, http.DefaultClient).Get("http://" + l.Admin + path)
 	if err != nil {
 		t.Fatal(err)
 	}

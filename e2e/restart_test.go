@@ -36,7 +36,9 @@ type savedState struct {
 	Body struct {
 		Saved    time.Time `json:"saved"`
 		Switches []struct {
-			To string `json:"to"`
+			Time     time.Time `json:"time"`
+			Instance string    `json:"instance"`
+			To       string    `json:"to"`
 		} `json:"switches"`
 	} `json:"body"`
 }
