@@ -7,7 +7,7 @@ FLAGS   := -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
 # Seconds for each fuzz target.
 FUZZTIME ?= 10s
 
-.PHONY: run build test race cover e2e bench bench-peers fuzz lint check docs clean
+.PHONY: run build test race cover e2e bench bench-peers bench-probes fuzz lint check docs clean
 
 ## run: start the demo: a whole set-up on this machine, without root and without network
 run: build
@@ -41,6 +41,10 @@ bench:
 ## bench-peers: CPU per query beside gdnsd and knot on loopback (root, Debian; see docs/performance.md)
 bench-peers: build
 	bench/peers.sh
+
+## bench-probes: CPU per health probe beside HAProxy, gdnsd and net/http on loopback (root, Debian; see docs/performance.md)
+bench-probes: build
+	bench/probes.sh $(PROBES)
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:
