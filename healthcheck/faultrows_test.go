@@ -211,7 +211,7 @@ func faultRows() []fault {
 				io.WriteString(conn, ok+"Transfer-Encoding: chunked\r\n\r\n")
 				flood(conn, "1;"+strings.Repeat("a", 1000)+"\r\nx\r\n")
 			}},
-		{name: "endless interim responses", want: everywhere("malformed response: more than 10 interim responses"),
+		{name: "endless interim responses", allocates: 16 << 20, want: everywhere("malformed response: more than 10 interim responses"),
 			http: func(conn net.Conn, _ func()) { flood(conn, "HTTP/1.1 100 Continue\r\n\r\n") },
 			h2: func(_ net.Conn, s h2Server, _ func()) {
 				s.WriteSettings()
