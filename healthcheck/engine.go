@@ -5,9 +5,10 @@
 //	Options --Compile--> Check --Target--> Target --Set--> Engine --Status--> verdicts by target ID
 //
 // [Prober.Compile] does all fallible work (certificate files, syntax) on the [Options] of one [[health_check]].
-// [Check.Target] joins the check with one address. The [Engine] probes every target on
-// a schedule spread by a hash of its ID (agenda.go says when, crew.go by which goroutine) and feeds each result to a machine, the pure state machine behind the verdict
-// of its [Track]. Everyone else sees immutable [Status] snapshots and learns from [Engine.Changed] when to take a new one.
+// [Check.Target] joins the check with one address. The [Engine] probes every target on a schedule spread by a hash of its ID
+// (agenda.go says when, crew.go by which goroutine) and feeds each result to a machine, the pure state machine behind the
+// verdict of its [Track]. Everyone else sees immutable [Status] snapshots and learns from [Engine.Changed] when to take a
+// new one.
 //
 // A verdict turns down only when this prober can be trusted to see ([BlindOptions]): inquiry.go asks other targets first,
 // and blind.go keeps the verdicts of a family as they are while it does not.
@@ -15,7 +16,7 @@
 // A result that says nothing of the address is void and changes no verdict: one that a lack of our own (descriptors,
 // memory, ports, the right to ping) or a pause of the process has spoiled.
 //
-// A [Probe] is a function; http.go, tcp.go and ping.go hold one each. Its error is the reason that people read.
+// A [Probe] is a function; each kind has a file of its name. Its error is the reason that people read.
 package healthcheck
 
 import (

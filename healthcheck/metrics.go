@@ -87,30 +87,33 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.probes, m.duration, m.startDelay, m.inFlight, m.blind, m.blindTotal}
 }
 
-// register hands the metrics to r, all or none. A nil r takes none.
+// Describe implements [prometheus.Collector], so that all are registered together or none.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.collectors() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.collectors() {
+		c.Collect(ch)
+	}
+}
+
+// register hands the metrics to r. A nil r takes none.
 func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	for i, c := range m.collectors() {
-		if err := r.Register(c); err != nil {
-			for _, done := range m.collectors()[:i] {
-				r.Unregister(done)
-			}
-			return err
-		}
-	}
 	m.registerer = r
-	return nil
+	return r.Register(m)
 }
 
 // unregister takes the metrics back.
 func (m *metrics) unregister() {
-	if m.registerer == nil {
-		return
-	}
-	for _, c := range m.collectors() {
-		m.registerer.Unregister(c)
+	if m.registerer != nil {
+		m.registerer.Unregister(m)
 	}
 }
 

@@ -109,7 +109,7 @@ func TestMetricsRegistered(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "gtmd_probes_in_flight", Help: "Probes that are running now."}))
 	_, err := NewEngine(EngineOptions{Registerer: registry})
-	if err == nil || err.Error() != "registering the metrics of the health checks: duplicate metrics collector registration attempted" {
+	if err == nil || err.Error() != "registering the metrics of the health checks: descriptor Desc{fqName: \"gtmd_probes_in_flight\", help: \"Probes that are running now.\", unit: \"\", constLabels: {}, variableLabels: {}} already exists with the same fully-qualified name and const label values" {
 		t.Errorf("%v", err)
 	}
 	if families, err := registry.Gather(); err != nil || len(families) != 1 {

@@ -65,7 +65,7 @@ func TestMetricsRegistered(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "gtmd_resolver_failing", Help: "Names whose last resolution failed, wholly or for one family."}))
 	_, err := New(Options{}, nil, registry)
-	if err == nil || err.Error() != "registering the metrics of the resolver: duplicate metrics collector registration attempted" {
+	if err == nil || err.Error() != "registering the metrics of the resolver: descriptor Desc{fqName: \"gtmd_resolver_failing\", help: \"Names whose last resolution failed, wholly or for one family.\", unit: \"\", constLabels: {}, variableLabels: {}} already exists with the same fully-qualified name and const label values" {
 		t.Errorf("%v", err)
 	}
 	if families, err := registry.Gather(); err != nil || len(families) != 1 {
