@@ -19,5 +19,7 @@
 //	GTMD_FAILOVERS   failovers of TestDetection (200)
 //	GTMD_KILLS       kills of TestKills (100; 1000 for the whole proof)
 //	GTMD_PAUSE       seconds that TestPause stops gtmd for (8; 60)
+//	GTMD_STORM       packets of TestStorm (1000000; 100000000)
+//	GTMD_RESOLVER_QUESTIONS  questions that each resolver of TestResolvers gets (10000)
 //	GTMD_BLIND_HOLD  seconds that TestBlind cuts gtmd off for, in each of its ways (3)
 package e2e

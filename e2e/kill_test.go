@@ -133,11 +133,22 @@ func (m *mortal) kill(t *testing.T) {
 	}
 }
 
+// terminate ends gtmd politely and returns how long that took. At the very begin of its life the signal may kill it.
+func (m *mortal) terminate(t *testing.T) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	m.gtmd.signal(t, syscall.SIGTERM)
+	if code := m.gtmd.ended(t, 5*time.Second); code != 0 && code != -1 {
+		t.Fatalf("gtmd ended with %d, want 0", code)
+	}
+	return time.Since(begin)
+}
+
 // state is the path of a file of the state directory.
 func (m *mortal) state(name string) string { return filepath.Join(m.dir, "state", name) }
 
-// TestKills kills gtmd GTMD_KILLS times (100) while origins flap, at random moments of its start, of its life and of its
-// writing the state. It starts every time. Its first answers are those that it gave within the last second of the life before,
+// TestKills ends gtmd GTMD_KILLS times (100) while origins flap, at random moments of its start, of its life and of its
+// writing the state: by SIGKILL and by SIGTERM in turn. It starts every time. Its first answers are those that it gave within the last second of the life before,
 // unless probes know better by then: never an origin that was down before. The saved state is whole at any time.
 func TestKills(t *testing.T) {
 	kills := count(t, "GTMD_KILLS", 100)
@@ -145,9 +156,9 @@ func TestKills(t *testing.T) {
 	flaps := m.flap(t)
 	w := m.watch(t)
 	var (
-		starts, cutWrites, known, turned, silent = times{}, 0, 0, 0, 0
-		saved                                    = m.savedState(t)
-		last                                     time.Time // when the life before ended
+		starts, ends, cutWrites, known, turned, silent = times{}, times{}, 0, 0, 0, 0
+		saved                                          = m.savedState(t)
+		last                                           time.Time // when the life before ended
 	)
 	m.kill(t)
 	last = time.Now()
@@ -159,7 +170,11 @@ func TestKills(t *testing.T) {
 		if n := w.firstReply(begin); n != 0 {
 			starts = append(starts, n)
 		}
-		m.kill(t)
+		if i%2 == 0 {
+			m.kill(t)
+		} else {
+			ends = append(ends, m.terminate(t))
+		}
 		now := time.Now()
 		if _, err := os.Stat(m.state("state.json.new")); err == nil {
 			cutWrites++
@@ -199,6 +214,7 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills, %d of them with a state half written; %d starts with an answer: first one after p50 %v, p99 %v, max %v",
 		kills, cutWrites, len(starts), starts.share(0.5), starts.share(0.99), starts.share(1))
 	t.Logf("first answers: %d as before the kill, %d turned since by probes, %d lives too short to answer", known, turned, silent)
+	t.Logf("%d of them by SIGTERM: ended after p50 %v, max %v", len(ends), ends.share(0.5), ends.share(1))
 	if starts.share(1) > startBound {
 		t.Errorf("a start took %v, want at most %v", starts.share(1), startBound)
 	}
