@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"cmd/gtmd":    {"node", "config", "admin", "geo", "geo/mmdb"},
 	"node":        {"config", "policy", "geo", "healthcheck", "resolver", "server", "server/view", "admin"},
 	"config":      {"policy", "geo", "healthcheck", "resolver", "server", "admin"},
-	"server":      {"server/view", "server/wire", "policy"},
+	"server":      {"server/view", "server/wire", "server/querylog", "policy"},
 	"server/view": {"server/wire", "policy", "geo"},
 	"server/wire": {},
 	"policy":      {},
@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"e2e":         {},
 	".":           {},
 
+	"server/querylog":       {"server/view"}, // to tell where an answer came from, off the query path
 	"bench/probes/blackbox": {},
 }
 
@@ -57,6 +58,8 @@ var libraries = map[string][]string{
 	"healthcheck": {"github.com/miekg/dns", "github.com/prometheus/client_golang", "golang.org/x/net", "golang.org/x/sys", "google.golang.org/protobuf"},
 	"resolver":    {"github.com/miekg/dns", "github.com/prometheus/client_golang"},
 	"admin":       {"github.com/prometheus/client_golang"},
+
+	"server/querylog": {"github.com/miekg/dns", "google.golang.org/protobuf"},
 }
 
 // source is one Go file.

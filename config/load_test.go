@@ -109,6 +109,10 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p"] } }
 func TestPaths(t *testing.T) {
 	write(t, `-- etc [x]/gtmd.toml --
 include = ["conf.d/*.toml"]
+[dns.query_log]
+file = "query.log"
+[dns.dnstap]
+socket = "tap.sock"
 [admin]
 token_file = "token"
 -- etc [x]/token --
@@ -126,8 +130,8 @@ key_file = "../key.pem"
 		t.Fatal(err)
 	}
 	check := c.File.HealthChecks[0]
-	got := []string{c.File.Admin.TokenFile, check.CAFile, check.CertFile, check.KeyFile}
-	if diff := cmp.Diff([]string{"etc [x]/token", "etc [x]/conf.d/ca.pem", "/etc/cert.pem", "etc [x]/key.pem"}, got); diff != "" {
+	got := []string{c.File.DNS.QueryLog.File, c.File.DNS.Dnstap.Socket, c.File.Admin.TokenFile, check.CAFile, check.CertFile, check.KeyFile}
+	if diff := cmp.Diff([]string{"etc [x]/query.log", "etc [x]/tap.sock", "etc [x]/token", "etc [x]/conf.d/ca.pem", "/etc/cert.pem", "etc [x]/key.pem"}, got); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"etc [x]/gtmd.toml", "etc [x]/conf.d/a.toml"}, c.Files); diff != "" {

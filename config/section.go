@@ -42,6 +42,10 @@ func (k *checker) listeners() {
 
 // files makes the paths in options lead to their files from the working directory, and checks that of the token.
 func (k *checker) files() {
+	if log := &k.config.File.DNS.QueryLog; log.File != "-" {
+		k.resolve(&log.File, "dns.query_log.file")
+	}
+	k.resolve(&k.config.File.DNS.Dnstap.Socket, "dns.dnstap.socket")
 	admin := &k.config.File.Admin
 	if admin.TokenFile == "" {
 		return

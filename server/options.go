@@ -3,6 +3,8 @@ package server
 import (
 	"net/netip"
 	"time"
+
+	"gtmd/server/querylog"
 )
 
 // Options is the [dns] section of the configuration.
@@ -17,6 +19,10 @@ type Options struct {
 	TCPIdleTimeout time.Duration `toml:"tcp_idle_timeout" default:"10s" range:"1s..10m"`
 	// TCP connections at one time, over all addresses. At the limit, new ones wait.
 	TCPConnections int `toml:"tcp_connections" default:"1000" range:"1..1000000"`
+	// Answered queries as lines of JSON in a file.
+	QueryLog querylog.Options `toml:"query_log"`
+	// Answered queries for a dnstap collector.
+	Dnstap querylog.DnstapOptions `toml:"dnstap"`
 }
 
 // ZoneOptions is one [[zone]] of the configuration.

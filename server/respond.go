@@ -17,6 +17,8 @@ type Responder struct {
 	count *counters
 	query wire.Query
 	dice  dice
+	// record offers what was answered to the query log.
+	record recorder
 }
 
 // Respond appends the reply to a packet that came from source, an unmapped address, and returns dst; nothing is
@@ -24,6 +26,7 @@ type Responder struct {
 // client takes. It is the whole path of a query: no socket, no lock, no allocation beyond what dst lacks.
 func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []byte {
 	q, start := &r.query, len(dst)
+	var hit view.Hit
 	fate, rcode := q.Decode(packet)
 	if r.count.udp {
 		limit = q.Limit(limit)
@@ -35,13 +38,16 @@ func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []
 	case wire.ToReject:
 		dst = q.AppendError(dst, rcode)
 	default:
-		hit := r.view.Load().Lookup(q, source)
+		hit = r.view.Load().Lookup(q, source)
 		turn, random := r.dice.roll()
 		dst = hit.Append(dst, q, turn, random, limit)
 		rcode = hit.RCode()
 		r.count.answer(hit.Counter())
 	}
 	r.count.query(q, rcode, dst[start:])
+	if taps := r.record.log.Taps(); taps != nil {
+		r.record.note(taps, &hit, packet, dst[start:], source, uint16(rcode))
+	}
 	return dst
 }
 

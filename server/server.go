@@ -20,14 +20,16 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"gtmd/server/querylog"
 	"gtmd/server/view"
 )
 
 // Server answers queries on any number of addresses. Its methods may be called from any goroutine.
 type Server struct {
-	log   *slog.Logger
-	stats *Stats
-	view  atomic.Pointer[view.View]
+	log     *slog.Logger
+	stats   *Stats
+	view    atomic.Pointer[view.View]
+	queries *querylog.Log
 
 	mu        sync.Mutex // guards all below
 	options   Options
@@ -37,7 +39,7 @@ type Server struct {
 
 // New returns a server that listens nowhere and has no view: Swap comes before Prepare.
 func New(log *slog.Logger, stats *Stats) *Server {
-	return &Server{log: log, stats: stats, listeners: map[netip.AddrPort]*listener{}}
+	return &Server{log: log, stats: stats, queries: querylog.New(log, &stats.queries), listeners: map[netip.AddrPort]*listener{}}
 }
 
 // ErrOldView is returned by Swap for a view that is not newer than the one in use.
@@ -67,6 +69,7 @@ type Change struct {
 	room    chan struct{}
 	fresh   map[netip.AddrPort]*listener
 	gone    []*listener
+	queries *querylog.Change
 }
 
 // Prepare opens the sockets that options ask for and that are not open yet. Those of an address that is served already,
@@ -85,6 +88,10 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 	same := s.options.Workers == options.Workers && s.options.MaxUDPPayload == options.MaxUDPPayload &&
 		s.options.TCPIdleTimeout == options.TCPIdleTimeout && s.options.TCPConnections == options.TCPConnections
 	var errs []error
+	var err error
+	if c.queries, err = s.queries.Prepare(querylog.Setting{File: options.QueryLog, Dnstap: options.Dnstap, Payload: options.MaxUDPPayload}); err != nil {
+		errs = append(errs, err)
+	}
 	for _, address := range options.Listen {
 		running := s.listeners[address]
 		if c.fresh[address] != nil || running != nil && same {
@@ -113,7 +120,10 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 }
 
 // Discard closes what Prepare opened, and answers what those sockets hold that were served already.
-func (c *Change) Discard() { stopAll(slices.Collect(maps.Values(c.fresh))) }
+func (c *Change) Discard() {
+	stopAll(slices.Collect(maps.Values(c.fresh)))
+	c.queries.Discard()
+}
 
 // Commit serves the new sockets, then answers what the gone ones still hold and closes them. It must be called with a view swapped in.
 func (c *Change) Commit() {
@@ -121,6 +131,7 @@ func (c *Change) Commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.options, s.room = c.options, c.room
+	c.queries.Commit()
 	for _, l := range c.gone {
 		delete(s.listeners, l.address)
 	}
@@ -149,19 +160,30 @@ func (s *Server) Addresses() []netip.AddrPort {
 	return addresses
 }
 
-// Close stops listening, answers what is in flight and returns when every worker has ended.
+// Close stops listening, answers what is in flight and returns when every worker has ended and the query log is written.
 func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stopAll(slices.Collect(maps.Values(s.listeners)))
 	clear(s.listeners)
+	s.queries.Close()
 }
 
 // responder makes a Responder for a new worker.
 func (s *Server) responder(count *counters) *Responder {
+	r := &Responder{view: &s.view, count: count, dice: newDice(seed())}
+	r.record = recorder{log: s.queries, lane: s.queries.Lane(), lot: seed()}
+	if !count.udp {
+		r.record.transport = querylog.TCP
+	}
+	return r
+}
+
+// seed is a random number.
+func seed() uint64 {
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails (crypto/rand)
-	return &Responder{view: &s.view, count: count, dice: newDice(binary.LittleEndian.Uint64(seed[:]))}
+	return binary.LittleEndian.Uint64(seed[:])
 }
 
 // caught counts and logs a panic while answering.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gtmd/server/querylog"
 	"gtmd/server/view"
 	"gtmd/server/wire"
 )
@@ -19,6 +20,7 @@ type Stats struct {
 	tcpOpen atomic.Int64
 	panics  atomic.Uint64
 	unsent  atomic.Uint64
+	queries querylog.Counters
 }
 
 // counters are written by one worker (those of TCP by all connections of a listener) and read by scrapes.
@@ -178,12 +180,13 @@ var (
 	subnetsDesc   = prometheus.NewDesc("gtmd_dns_ecs_requests_total", "Queries with a client-subnet option (RFC 7871).", []string{"proto"}, nil)
 	tcpOpenDesc   = prometheus.NewDesc("gtmd_dns_tcp_connections", "TCP connections that are open.", nil, nil)
 	unsentDesc    = prometheus.NewDesc("gtmd_dns_unsent_responses_total", "Replies over UDP that the kernel refused to send.", nil, nil)
+	loggedDesc    = prometheus.NewDesc("gtmd_query_log_entries_total", "Queries of the sample of the query log (file) or of dnstap: written, or dropped because the sink was too slow, full or away.", []string{"sink", "result"}, nil)
 	panicsDesc    = prometheus.NewDesc("gtmd_dns_panics_total", "Panics caught while answering; each is a bug to report.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, tcpOpenDesc, unsentDesc, panicsDesc} {
+	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, tcpOpenDesc, unsentDesc, loggedDesc, panicsDesc} {
 		ch <- d
 	}
 }
@@ -215,6 +218,10 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 		send(droppedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.dropped }))
 		send(truncatedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.truncated }))
 		send(subnetsDesc, sum(func(c *counters) *atomic.Uint64 { return &c.subnets }))
+	}
+	for sink, count := range map[string]*querylog.Count{"file": &s.queries.File, "dnstap": &s.queries.Dnstap} {
+		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Written()), sink, "written")
+		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Dropped()), sink, "dropped")
 	}
 	ch <- prometheus.MustNewConstMetric(tcpOpenDesc, prometheus.GaugeValue, float64(s.tcpOpen.Load()))
 	ch <- prometheus.MustNewConstMetric(unsentDesc, prometheus.CounterValue, float64(s.unsent.Load()))

@@ -97,6 +97,12 @@ gtmd_dns_truncated_responses_total{proto="udp"} 1
 # HELP gtmd_dns_unsent_responses_total Replies over UDP that the kernel refused to send.
 # TYPE gtmd_dns_unsent_responses_total counter
 gtmd_dns_unsent_responses_total 4
+# HELP gtmd_query_log_entries_total Queries of the sample of the query log (file) or of dnstap: written, or dropped because the sink was too slow, full or away.
+# TYPE gtmd_query_log_entries_total counter
+gtmd_query_log_entries_total{result="dropped",sink="dnstap"} 0
+gtmd_query_log_entries_total{result="dropped",sink="file"} 0
+gtmd_query_log_entries_total{result="written",sink="dnstap"} 0
+gtmd_query_log_entries_total{result="written",sink="file"} 0
 `
 	if err := testutil.CollectAndCompare(stats, strings.NewReader(want)); err != nil {
 		t.Error(err)

@@ -146,8 +146,10 @@ func (t *tcpListener) serve(conn *net.TCPConn) {
 			t.server.caught(reason)
 		}
 	}()
-	source := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
+	peer, local := conn.RemoteAddr().(*net.TCPAddr).AddrPort(), conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	source := peer.Addr().Unmap().WithZone("")
 	r := t.server.responder(t.count)
+	r.record.local, r.record.port = local, peer.Port()
 	reader := bufio.NewReaderSize(conn, 2048)
 	var in, out []byte
 	var length [2]byte

@@ -4,6 +4,7 @@ package server
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"runtime"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type batchWorker struct {
 	server  *Server
 	fd      int
 	limit   int
+	local   netip.AddrPort
 	stopped atomic.Bool
 	in, out batch
 }
@@ -52,7 +54,7 @@ func (s *Server) openUDP(address netip.AddrPort, options Options) (udpWorker, ne
 	if err != nil {
 		return nil, address, err
 	}
-	w := &batchWorker{server: s, fd: fd, limit: options.MaxUDPPayload}
+	w := &batchWorker{server: s, fd: fd, limit: options.MaxUDPPayload, local: bound}
 	w.in.init(packetLen)
 	w.out.init(options.MaxUDPPayload)
 	return w, bound, nil
@@ -79,6 +81,7 @@ func (w *batchWorker) run() {
 	defer w.server.stats.leave(count)
 	defer unix.Close(w.fd)
 	r := w.server.responder(count)
+	r.record.local = w.local
 	for !w.stopped.Load() {
 		w.answer(r, w.receive(false))
 	}
@@ -148,6 +151,7 @@ func (w *batchWorker) reply(r *Responder, i int, dst []byte) (reply []byte) {
 			reply = nil
 		}
 	}()
+	r.record.port = w.port(i)
 	return r.Respond(dst, w.in.packets[i][:w.in.headers[i].length], w.source(i), w.limit)
 }
 
@@ -158,6 +162,12 @@ func (w *batchWorker) source(i int) netip.Addr {
 		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(name)).Addr)
 	}
 	return netip.AddrFrom16(name.Addr).Unmap()
+}
+
+// port is the port that packet i came from.
+func (w *batchWorker) port(i int) uint16 {
+	// It is at the same place in the addresses of both families, in network order.
+	return bits.ReverseBytes16(w.in.names[i].Port)
 }
 
 // address sends reply number reply to where packet number packet came from, from the address that it was sent to.

@@ -18,6 +18,7 @@ type plainWorker struct {
 	server *Server
 	conn   *net.UDPConn
 	limit  int
+	local  netip.AddrPort
 }
 
 // openUDP opens a UDP socket and tells the address that it is bound to.
@@ -30,7 +31,7 @@ func (s *Server) openUDP(address netip.AddrPort, options Options) (udpWorker, ne
 	udp := conn.(*net.UDPConn)
 	udp.SetReadBuffer(receiveBuffer) // as much as the kernel allows
 	bound := netip.AddrPortFrom(address.Addr(), udp.LocalAddr().(*net.UDPAddr).AddrPort().Port())
-	return &plainWorker{server: s, conn: udp, limit: options.MaxUDPPayload}, bound, nil
+	return &plainWorker{server: s, conn: udp, limit: options.MaxUDPPayload, local: bound}, bound, nil
 }
 
 func (w *plainWorker) run() {
@@ -38,6 +39,7 @@ func (w *plainWorker) run() {
 	defer w.server.stats.leave(count)
 	defer w.conn.Close()
 	r := w.server.responder(count)
+	r.record.local = w.local
 	in, out := make([]byte, packetLen), make([]byte, 0, w.limit)
 	for w.answer(r, in, out) {
 	}
@@ -61,6 +63,7 @@ func (w *plainWorker) answer(r *Responder, in, out []byte) (more bool) {
 		time.Sleep(drainTime)
 		return true
 	}
+	r.record.port = source.Port()
 	if reply := r.Respond(out, in[:n], source.Addr().Unmap().WithZone(""), w.limit); len(reply) > 0 {
 		if _, err := w.conn.WriteToUDPAddrPort(reply, source); err != nil {
 			w.server.stats.unsent.Add(1)

@@ -177,7 +177,7 @@ func (b *builder) addInstance(in *Instance) {
 		b.fail("instance %q: access domain %s has static records too", in.Name, in.AccessDomain)
 	}
 	n.access = int32(len(b.view.accesses))
-	a := access{instance: in.Instance}
+	a := access{instance: in.Instance, sources: in.Sources, geo: b.input.Map}
 	for f := range a.regions {
 		sources, decided := make([][]geo.Selector, len(in.Policies)), false
 		for p := range in.Policies {

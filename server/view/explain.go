@@ -67,8 +67,8 @@ func (v *View) Explain(question Question) (*Explanation, error) {
 		return nil, fmt.Errorf("read the reply for %q: %w", question.Name, err)
 	}
 	e := &Explanation{Reply: reply, Client: q.Client(question.Source), Scope: hit.scope, Found: v.found(&q), Policy: -1}
-	if hit.decided {
-		e.Instance = v.accesses[hit.access].instance
+	if hit.IsDecided() {
+		e.Instance = hit.access.instance
 		e.Matches = v.geo.Matches(e.Client)
 		e.Block = hit.decidedBy
 		class, _ := v.geo.Lookup(e.Client)
@@ -84,7 +84,7 @@ func (v *View) Explain(question Question) (*Explanation, error) {
 
 // explainRegion tells the policy of the region that was found, and the costs that made it.
 func (v *View) explainRegion(e *Explanation, hit *Hit, class geo.Class) {
-	r := v.accesses[hit.access].regions[hit.family]
+	r := hit.access.regions[hit.family]
 	e.Policy = int(r.list[hit.region].policy)
 	if e.Block == nil {
 		return

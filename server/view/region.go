@@ -236,11 +236,15 @@ func ttl(in *Instance, p, answering int, f policy.Family) uint32 {
 
 // key is what the block of policy p is counted under.
 func (b *Block) key(in *Instance, p int, f policy.Family) CounterKey {
-	set := "none"
+	return CounterKey{Instance: in.Name, Policy: in.Policies[p].Name, Family: f, Set: b.role()}
+}
+
+// role is the role of the set that answers, "none" for an empty answer.
+func (b *Block) role() string {
 	if inForce := b.Decision.InForce(); inForce != nil && len(b.groups) > 0 {
-		set = inForce.Role
+		return inForce.Role
 	}
-	return CounterKey{Instance: in.Name, Policy: in.Policies[p].Name, Family: f, Set: set}
+	return "none"
 }
 
 // contenders are the pools among which a decision chooses by how far they are, as things are; nil when it does not.

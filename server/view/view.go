@@ -55,6 +55,8 @@ type typedAnswer struct {
 // access is an access domain: for A and AAAA what its clients are told apart by, and the slot of the first region.
 type access struct {
 	instance *policy.Instance
+	sources  [][]geo.Selector // by policy
+	geo      *geo.Map
 	regions  [2]*regions // nil: no policy of the instance has a pool of the family
 	slots    [2]int32
 }
@@ -66,12 +68,12 @@ type Hit struct {
 	nodata *wire.Answer // of the block's zone, for a block that is empty
 	client netip.Addr
 	scope  int
-	// For Explain: whether policies decided, the index of the access, the family, the region of the client (-1: no policy
-	// matched), and the block of that even where it does not answer the type.
-	decided        bool
-	family         policy.Family
-	access, region int
-	decidedBy      *Block
+	// For Explain and Origin: the access domain when its policies decided (nil: they did not), the family, the region of the
+	// client (-1: no policy matched), and the block of that even where it does not answer the type.
+	access    *access
+	family    policy.Family
+	region    int
+	decidedBy *Block
 }
 
 // Counter is the number under which the answer is counted, as Input.Counter gave it; -1: it is not counted by policy.
@@ -150,7 +152,7 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 	if regions == nil {
 		return Hit{answer: n.other}
 	}
-	hit := Hit{client: q.Client(source), decided: true, access: int(n.access), family: family, nodata: n.other}
+	hit := Hit{client: q.Client(source), access: a, family: family, nodata: n.other}
 	hit.region, hit.scope = regions.plan.Lookup(hit.client)
 	if hit.region < 0 {
 		hit.answer = n.other
