@@ -342,6 +342,15 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p4"] } }`, ni
 		{"listeners", "[dns]\nlisten = [\"127.0.0.1:53\", \"[::1]:53\", \"127.0.0.1:53\", \"127.0.0.1:0\", \"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1\"", []string{
 			`gtmd.toml:2:39: 127.0.0.1:53 is listed already as listen[0]`,
 			`gtmd.toml:4:1: "127.0.0.1" is no address with a port: want one such as "127.0.0.1:8553", or "" for none`}},
+		{"names of a name server", "[dns]\nnsid = \"" + strings.Repeat("n", 129) + "\"\nversion = \"" + strings.Repeat("v", 256) + "\"\nidentity = \"" + strings.Repeat("i", 255) + "\"", []string{
+			`gtmd.toml:2:1: nsid in [dns]: has 129 octets: want at most 128`,
+			`gtmd.toml:3:1: version in [dns]: has 256 octets: want at most 255`}},
+		{"rate limits", "[dns.rate_limit]\nresponses_per_second = -1\nslip = 101\nwindow = \"10ms\"\nipv4_prefix = 0\nexempt = [\"192.0.2.1/24\"]", []string{
+			`gtmd.toml:2:1: responses_per_second in rate_limit of [dns]: -1 is out of range: want 0 to 100000`,
+			`gtmd.toml:3:1: slip in rate_limit of [dns]: 101 is out of range: want 0 to 100`,
+			`gtmd.toml:4:1: window in rate_limit of [dns]: 10ms is out of range: want 1s to 1h`,
+			`gtmd.toml:5:1: ipv4_prefix in rate_limit of [dns]: 0 is out of range: want 1 to 32`,
+			`gtmd.toml:6:11: exempt[0] in rate_limit of [dns]: "192.0.2.1/24" has bits set beyond its length: want "192.0.2.0/24"`}},
 		{"admin beyond loopback", "[admin]\nlisten = \":8553\"", []string{
 			`gtmd.toml:2:1: ":8553" is not a loopback address: set token_file, or listen on 127.0.0.1 or [::1]`}},
 		{"admin port", "[admin]\nlisten = \"localhost:https\"", []string{

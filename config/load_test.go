@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,6 +150,27 @@ func TestTokenFile(t *testing.T) {
 		_, err := LoadText("gtmd.toml", []byte("[admin]\ntoken_file = \""+file+"\"\n"))
 		if errorText(err) != want {
 			t.Errorf("problems of %s are %v, want %s", file, err, want)
+		}
+	}
+}
+
+func TestCookieSecretFile(t *testing.T) {
+	const digits = "00112233445566778899aabbccddeeff"
+	write(t, "-- good --\n# shared\n"+digits+"\n-- bad --\n"+digits+"\n0011\n-- empty --\n\n-- dir/x --\n")
+	const how = `want a line of 32 hexadecimal digits, such as "openssl rand -hex 16" prints`
+	for file, want := range map[string]string{
+		"good":  "",
+		"none":  "gtmd.toml:2:1: stat none: no such file or directory",
+		"dir":   "gtmd.toml:2:1: read dir: not a regular file",
+		"empty": "gtmd.toml:2:1: empty: there is no secret: " + how,
+		"bad":   `gtmd.toml:2:1: bad: line 2 is no secret: want 32 hexadecimal digits, such as "openssl rand -hex 16" prints`,
+	} {
+		c, err := LoadText("gtmd.toml", []byte("[dns.cookies]\nsecret_file = \""+file+"\"\n"))
+		if errorText(err) != want {
+			t.Errorf("problems of %s are %v, want %s", file, err, want)
+		}
+		if err == nil && (!c.File.DNS.Cookies.Enabled || slices.Contains(c.Files, "good")) {
+			t.Errorf("cookies enabled: %v; files %v, without that of the secret", c.File.DNS.Cookies.Enabled, c.Files)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"gtmd/healthcheck"
 	"gtmd/policy"
+	"gtmd/server"
 )
 
 // listeners checks the addresses of [dns] and [admin].
@@ -40,12 +41,13 @@ func (k *checker) listeners() {
 	}
 }
 
-// files makes the paths in options lead to their files from the working directory, and checks that of the token.
+// files makes the paths in options lead to their files from the working directory, and checks those of secrets.
 func (k *checker) files() {
 	if log := &k.config.File.DNS.QueryLog; log.File != "-" {
 		k.resolve(&log.File, "dns.query_log.file")
 	}
 	k.resolve(&k.config.File.DNS.Dnstap.Socket, "dns.dnstap.socket")
+	k.cookieSecrets()
 	admin := &k.config.File.Admin
 	if admin.TokenFile == "" {
 		return
@@ -56,6 +58,22 @@ func (k *checker) files() {
 		k.errorf("admin.token_file", "%v", err)
 	} else if strings.TrimSpace(token) == "" {
 		k.errorf("admin.token_file", "%s is empty: want a token in it", admin.TokenFile)
+	}
+}
+
+// cookieSecrets checks the secrets of DNS cookies.
+func (k *checker) cookieSecrets() {
+	const key = "dns.cookies.secret_file"
+	file := &k.config.File.DNS.Cookies.SecretFile
+	if *file == "" {
+		return
+	}
+	k.resolve(file, key)
+	text, err := readSecret(*file)
+	if err != nil {
+		k.errorf(key, "%v", err)
+	} else if err := server.CheckCookieSecrets(text); err != nil {
+		k.errorf(key, "%s: %v", *file, err)
 	}
 }
 

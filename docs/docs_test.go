@@ -51,8 +51,10 @@ func site(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "push.token"), []byte("a secret\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, secret := range map[string]string{"push.token": "a secret\n", "cookies.secret": "00112233445566778899aabbccddeeff\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

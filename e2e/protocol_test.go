@@ -63,7 +63,8 @@ func TestProtocol(t *testing.T) {
 		{"DO", "origin.gtm.test A +dnssec", []string{"status: NOERROR", "flags: do;", test1}},
 		{"NOTIFY", "gtm.test SOA +opcode=NOTIFY", []string{"opcode: NOTIFY, status: NOTIMP"}},
 		{"UPDATE", "gtm.test SOA +opcode=UPDATE", []string{"opcode: UPDATE, status: NOTIMP"}},
-		{"no question", "+header-only", []string{"status: FORMERR"}},
+		{"no question (RFC 9619)", "+header-only +nocookie", []string{"status: FORMERR"}},
+		{"no question, for a cookie (RFC 7873 5.4)", "+header-only +cookie", []string{"status: NOERROR", `COOKIE: [0-9a-f]{48} \(good\)`}},
 		{"zone transfer", "gtm.test AXFR", []string{"Transfer failed"}},
 	} {
 		args := append([]string{"@" + gtmdIP, "-p", portOf(l.GTMD), "+norecurse", "+retry=0"}, strings.Fields(row.args)...)

@@ -216,6 +216,22 @@ func dial(tb testing.TB, network string, address netip.AddrPort) net.Conn {
 	return conn
 }
 
+// dialFrom is dial from an address of the client.
+func dialFrom(tb testing.TB, source, network string, address netip.AddrPort) net.Conn {
+	tb.Helper()
+	dialer := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(source)}}
+	if network == "tcp" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	}
+	conn, err := dialer.Dial(network, address.String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	tb.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // exchange sends a query and returns the reply.
 func exchange(tb testing.TB, conn net.Conn, query []byte) []byte {
 	tb.Helper()

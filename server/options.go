@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -23,6 +24,63 @@ type Options struct {
 	QueryLog querylog.Options `toml:"query_log"`
 	// Answered queries for a dnstap collector.
 	Dnstap querylog.DnstapOptions `toml:"dnstap"`
+	// Name of this server, sent to who asks which of several it is (RFC 5001): at most 128 octets. Empty: it is not told.
+	NSID string `toml:"nsid"`
+	// What version.bind and version.server answer in class CH (RFC 4892): at most 255 octets. Empty: they are refused.
+	Version string `toml:"version"`
+	// What id.server and hostname.bind answer in class CH (RFC 4892): at most 255 octets. Empty: they are refused.
+	Identity string `toml:"identity"`
+	// Networks of clients that are told why an answer is what it is (extended errors, RFC 8914).
+	ExtendedErrors []netip.Prefix `toml:"extended_errors"`
+	// DNS cookies (RFC 7873, RFC 9018), by which a client shows that its address is not forged.
+	Cookies CookieOptions `toml:"cookies"`
+	// Limits on the replies over UDP to the network of a client, against queries with forged addresses.
+	RateLimit RateLimitOptions `toml:"rate_limit"`
+}
+
+// CookieOptions is [dns.cookies].
+type CookieOptions struct {
+	// Whether clients that send a cookie get one.
+	Enabled bool `toml:"enabled" default:"true"`
+	// File with the secret of the cookies, a line of 32 hexadecimal digits, for servers that share an address: one takes the cookies of the other. Of several lines the first issues cookies and all verify them, so put a new secret first and remove the old one an hour later. It is read at start and at a reload. Empty: a random secret, until gtmd ends.
+	SecretFile string `toml:"secret_file"`
+}
+
+// RateLimitOptions is [dns.rate_limit]. Clients with a valid cookie, and all over TCP, are not limited.
+type RateLimitOptions struct {
+	// Replies per second of the same answer to the same network. 0: no limit.
+	ResponsesPerSecond int `toml:"responses_per_second" default:"0" range:"0..100000"`
+	// Replies per second to the same network that there is no such name or record in the same zone, or that it is delegated. 0: as responses_per_second.
+	NXDomainsPerSecond int `toml:"nxdomains_per_second" default:"0" range:"0..100000"`
+	// Replies per second to the same network that a query is refused or malformed. 0: as responses_per_second.
+	ErrorsPerSecond int `toml:"errors_per_second" default:"0" range:"0..100000"`
+	// Replies per second of any kind to the same network. 0: no limit.
+	AllPerSecond int `toml:"all_per_second" default:"0" range:"0..100000"`
+	// For how long a network that was quiet may save up replies, to get them at once.
+	Window time.Duration `toml:"window" default:"5s" range:"1s..1h"`
+	// Of the replies over a limit one in so many is sent after all, by chance: truncated, so that a real client asks over TCP, or with BADCOOKIE to a client with cookies. 1: all of them. 0: none.
+	Slip int `toml:"slip" default:"2" range:"0..100"`
+	// Length of the IPv4 networks that share a limit.
+	IPv4Prefix int `toml:"ipv4_prefix" default:"24" range:"1..32"`
+	// Length of the IPv6 networks that share a limit.
+	IPv6Prefix int `toml:"ipv6_prefix" default:"56" range:"1..128"`
+	// Networks of clients without limits.
+	Exempt []netip.Prefix `toml:"exempt"`
+	// How many answers to networks are remembered, at 8 octets each, rounded up to a power of two. When it is full, who asked least lately is forgotten, and has no limit until it asks more.
+	TableSize int `toml:"table_size" default:"131072" range:"1024..16777216"`
+}
+
+// Validate calls problem for everything in o that the ranges of its tags do not catch: the TOML key that is at fault,
+// and what is wrong and what would be right.
+func (o *Options) Validate(problem func(key, message string)) {
+	for _, text := range []struct {
+		key, value string
+		longest    int
+	}{{"nsid", o.NSID, 128}, {"version", o.Version, 255}, {"identity", o.Identity, 255}} {
+		if n := len(text.value); n > text.longest {
+			problem(text.key, fmt.Sprintf("has %d octets: want at most %d", n, text.longest))
+		}
+	}
 }
 
 // ZoneOptions is one [[zone]] of the configuration.

@@ -10,13 +10,17 @@ import (
 	"gtmd/server/wire"
 )
 
-// Responder answers packets, one at a time: each worker and each TCP connection has its own. It holds what a query
-// writes to: the decoded query, the dice, the counters.
+// Responder answers packets, one at a time: each worker and each connection has its own. It holds what a query writes to:
+// the decoded query, the cookie of its reply, the dice, the counters.
 type Responder struct {
-	view  *atomic.Pointer[view.View]
-	count *counters
-	query wire.Query
-	dice  dice
+	view      *atomic.Pointer[view.View]
+	manners   *atomic.Pointer[manners]
+	clock     *clock
+	count     *counters
+	encrypted bool // the transport hides what is said, so that it pays to hide how much it is
+	query     wire.Query
+	cookie    [cookieLen]byte
+	dice      dice
 	// record offers what was answered to the query log.
 	record recorder
 }
@@ -25,23 +29,47 @@ type Responder struct {
 // appended for a packet that deserves no reply. The reply has at most limit octets, over UDP also no more than the
 // client takes. It is the whole path of a query: no socket, no lock, no allocation beyond what dst lacks.
 func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []byte {
-	q, start := &r.query, len(dst)
+	q, m, start := &r.query, r.manners.Load(), len(dst)
 	var hit view.Hit
 	fate, rcode := q.Decode(packet)
+	if fate == wire.ToDrop {
+		r.count.dropped.Add(1)
+		return dst
+	}
+	isKnown := q.HasOptions && r.greet(m, source)
 	if r.count.udp {
 		limit = q.Limit(limit)
 	}
-	switch fate {
-	case wire.ToDrop:
-		r.count.dropped.Add(1)
+	if fate == wire.ToReject {
+		rcode = m.reject(rcode)
+	} else {
+		hit = r.view.Load().Lookup(q, source)
+		if q.Class == wire.ClassCH {
+			hit = m.chaos.answer(q, hit)
+		}
+		rcode = hit.RCode()
+	}
+	action := curbNone
+	if m.limit != nil && r.count.udp && !isKnown {
+		action = r.curb(m, fate, &hit, source)
+	}
+	switch {
+	case action == curbDrop:
 		return dst
-	case wire.ToReject:
+	case action == curbTruncate:
+		rcode = wire.NoError
+		dst = q.AppendTruncated(dst)
+	case action == curbCookie:
+		rcode = wire.BadCookie
+		dst = q.AppendError(dst, rcode)
+	case fate == wire.ToReject:
 		dst = q.AppendError(dst, rcode)
 	default:
-		hit = r.view.Load().Lookup(q, source)
+		if q.HasEDNS && m.confided != nil {
+			m.confide(q, &hit, rcode, source)
+		}
 		turn, random := r.dice.roll()
 		dst = hit.Append(dst, q, turn, random, limit)
-		rcode = hit.RCode()
 		r.count.answer(hit.Counter())
 	}
 	r.count.query(q, rcode, dst[start:])

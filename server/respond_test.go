@@ -1,10 +1,11 @@
 package server
 
 import (
+	"log/slog"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -16,9 +17,13 @@ import (
 func newResponder(tb testing.TB, udp bool) (*Responder, *Stats) {
 	tb.Helper()
 	stats := NewStats()
-	pointer := new(atomic.Pointer[view.View])
-	pointer.Store(newView(tb, 1, stats.Counter))
-	return &Responder{view: pointer, count: stats.join(udp), dice: newDice(1)}, stats
+	s := New(slog.New(slog.DiscardHandler), stats)
+	if err := s.Swap(newView(tb, 1, stats.Counter)); err != nil {
+		tb.Fatal(err)
+	}
+	r := s.responder(stats.join(udp))
+	r.dice = newDice(1)
+	return r, stats
 }
 
 var client = netip.MustParseAddr("203.0.113.1")
@@ -135,6 +140,64 @@ func TestRespondAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(200, func() { r.Respond(reply, b.packet, client, 1232) }); n != 0 {
 			t.Errorf("%s: %v allocations, want 0", b.name, n)
 		}
+	}
+	for _, b := range mannered(t, r) {
+		withManners(t, r, b.options)
+		if n := testing.AllocsPerRun(200, func() { r.Respond(reply, b.packet, client, 1232) }); n != 0 {
+			t.Errorf("%s: %v allocations, want 0", b.name, n)
+		}
+	}
+}
+
+// mannered are queries for a static name with what each of the manners costs, and the options that they are to be asked with.
+func mannered(tb testing.TB, r *Responder) []struct {
+	name    string
+	options Options
+	packet  []byte
+} {
+	all := Options{
+		Cookies: CookieOptions{Enabled: true}, NSID: "ns1.example", Version: "1", Identity: "ns1.example",
+		ExtendedErrors: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
+	}
+	withManners(tb, r, all)
+	r.clock.wall.Store(1_700_000_000)
+	ask := func(options ...dns.EDNS0) []byte { return asking(tb, "www.gtm.test.", dns.TypeA, 1, options...) }
+	cookie := cookieIn(tb, unpacked(tb, r.Respond(nil, ask(cookieOption("clientCk")), client, 1232)))
+	limited, strict := all, all
+	limited.RateLimit = limits(100_000, 0, 0, 100_000)
+	limited.RateLimit.Window, limited.RateLimit.TableSize = time.Hour, 131072
+	strict.RateLimit = limits(1, 0, 0, 0)
+	return []struct {
+		name    string
+		options Options
+		packet  []byte
+	}{
+		{"plain", all, ask()},
+		{"edns", all, ask(askNothing)},
+		{"client-cookie", all, ask(cookieOption("clientCk"))},
+		{"valid-cookie", all, ask(cookieOption(cookie))},
+		{"invalid-cookie", all, ask(cookieOption(cookie[:23] + "x"))},
+		{"nsid", all, ask(askNSID)},
+		{"chaos", all, asking(tb, "version.bind.", dns.TypeTXT, dns.ClassCHAOS)},
+		{"extended-error", all, asking(tb, "example.com.", dns.TypeA, 1, askNothing)},
+		{"within-limit", limited, ask()},
+		{"over-limit", strict, ask()},
+		{"badcookie", strict, ask(cookieOption("clientCk"))},
+	}
+}
+
+// BenchmarkRespondManners has what each of the manners costs.
+func BenchmarkRespondManners(b *testing.B) {
+	r, _ := newResponder(b, true)
+	for _, query := range mannered(b, r) {
+		b.Run(query.name, func(b *testing.B) {
+			withManners(b, r, query.options)
+			reply := make([]byte, 0, 1232)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Respond(reply, query.packet, client, 1232)
+			}
+		})
 	}
 }
 

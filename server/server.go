@@ -19,6 +19,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gtmd/server/querylog"
 	"gtmd/server/view"
@@ -30,8 +31,15 @@ type Server struct {
 	stats   *Stats
 	view    atomic.Pointer[view.View]
 	queries *querylog.Log
+	// manners are never nil.
+	manners atomic.Pointer[manners]
+	start   time.Time
+	clock   clock
 
 	mu        sync.Mutex // guards all below
+	secret    cookieSecret
+	ticking   chan struct{} // closed to stop the clock; nil while it does not run
+	ticker    sync.WaitGroup
 	options   Options
 	room      chan struct{} // has a token for each TCP connection, over all addresses
 	listeners map[netip.AddrPort]*listener
@@ -39,7 +47,10 @@ type Server struct {
 
 // New returns a server that listens nowhere and has no view: Swap comes before Prepare.
 func New(log *slog.Logger, stats *Stats) *Server {
-	return &Server{log: log, stats: stats, queries: querylog.New(log, &stats.queries), listeners: map[netip.AddrPort]*listener{}}
+	s := &Server{log: log, stats: stats, queries: querylog.New(log, &stats.queries), start: time.Now(), listeners: map[netip.AddrPort]*listener{}}
+	rand.Read(s.secret[:]) // never fails (crypto/rand)
+	s.manners.Store(&manners{})
+	return s
 }
 
 // ErrOldView is returned by Swap for a view that is not newer than the one in use.
@@ -62,17 +73,32 @@ func (s *Server) Swap(v *view.View) error {
 // View is the view in use; nil before the first Swap.
 func (s *Server) View() *view.View { return s.view.Load() }
 
-// Change is a prepared change of listeners. One is made at a time: Commit or Discard ends it.
+// CookieSecret is the random secret of DNS cookies that the server made for itself, for a process that takes over from this one.
+func (s *Server) CookieSecret() [16]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.secret
+}
+
+// SetCookieSecret takes over the random secret of another server. It counts from the next Prepare on.
+func (s *Server) SetCookieSecret(secret [16]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secret = secret
+}
+
+// Change is a prepared change of listeners, and of how clients are treated. One is made at a time: Commit or Discard ends it.
 type Change struct {
 	server  *Server
 	options Options
+	manners *manners
 	room    chan struct{}
 	fresh   map[netip.AddrPort]*listener
 	gone    []*listener
 	queries *querylog.Change
 }
 
-// Prepare opens the sockets that options ask for and that are not open yet. Those of an address that is served already,
+// Prepare reads what files the options name, and opens the sockets that they ask for and that are not open yet. Those of an address that is served already,
 // with other options, are served at once, because the kernel shares its queries out to them; the others wait for Commit.
 // On an error nothing is left open and the server goes on as it was. Port 0 is any free port.
 func (s *Server) Prepare(options Options) (*Change, error) {
@@ -81,14 +107,17 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 	if options.Workers == 0 {
 		options.Workers = runtime.NumCPU()
 	}
-	c := &Change{server: s, options: options, room: s.room, fresh: map[netip.AddrPort]*listener{}}
+	manners, err := newManners(options, s.secret, s.manners.Load())
+	if err != nil {
+		return nil, err
+	}
+	c := &Change{server: s, options: options, manners: manners, room: s.room, fresh: map[netip.AddrPort]*listener{}}
 	if cap(c.room) != options.TCPConnections {
 		c.room = make(chan struct{}, options.TCPConnections)
 	}
 	same := s.options.Workers == options.Workers && s.options.MaxUDPPayload == options.MaxUDPPayload &&
 		s.options.TCPIdleTimeout == options.TCPIdleTimeout && s.options.TCPConnections == options.TCPConnections
 	var errs []error
-	var err error
 	if c.queries, err = s.queries.Prepare(querylog.Setting{File: options.QueryLog, Dnstap: options.Dnstap, Payload: options.MaxUDPPayload}); err != nil {
 		errs = append(errs, err)
 	}
@@ -132,6 +161,13 @@ func (c *Change) Commit() {
 	defer s.mu.Unlock()
 	s.options, s.room = c.options, c.room
 	c.queries.Commit()
+	s.manners.Store(c.manners)
+	if s.ticking == nil {
+		s.clock.set(s.start, time.Now())
+		stop := make(chan struct{})
+		s.ticking = stop
+		s.ticker.Go(func() { s.clock.run(s.start, stop) })
+	}
 	for _, l := range c.gone {
 		delete(s.listeners, l.address)
 	}
@@ -167,11 +203,16 @@ func (s *Server) Close() {
 	stopAll(slices.Collect(maps.Values(s.listeners)))
 	clear(s.listeners)
 	s.queries.Close()
+	if s.ticking != nil {
+		close(s.ticking)
+		s.ticker.Wait()
+		s.ticking = nil
+	}
 }
 
 // responder makes a Responder for a new worker.
 func (s *Server) responder(count *counters) *Responder {
-	r := &Responder{view: &s.view, count: count, dice: newDice(seed())}
+	r := &Responder{view: &s.view, manners: &s.manners, clock: &s.clock, count: count, dice: newDice(seed())}
 	r.record = recorder{log: s.queries, lane: s.queries.Lane(), lot: seed()}
 	if !count.udp {
 		r.record.transport = querylog.TCP

@@ -33,6 +33,8 @@ type counters struct {
 	dropped   atomic.Uint64
 	truncated atomic.Uint64
 	subnets   atomic.Uint64
+	cookies   [len(cookieNames)]atomic.Uint64
+	limited   [len(limitNames)][len(curbNames)]atomic.Uint64
 	answers   atomic.Pointer[[]*answerChunk]
 	_         [64]byte
 }
@@ -71,10 +73,13 @@ func typeIndex(qtype uint16) int {
 }
 
 // rcodeNames are the response codes that the server sends, with their names of the IANA registry.
-var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS"}
+var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS", "BADCOOKIE"}
 
 func rcodeIndex(rcode wire.RCode) int {
-	if rcode == wire.BadVers {
+	switch rcode {
+	case wire.BadVers:
+		return len(rcodeNames) - 2
+	case wire.BadCookie:
 		return len(rcodeNames) - 1
 	}
 	return int(rcode)
@@ -178,6 +183,8 @@ var (
 	droppedDesc   = prometheus.NewDesc("gtmd_dns_dropped_requests_total", "Packets that got no reply: shorter than a header, or responses.", []string{"proto"}, nil)
 	truncatedDesc = prometheus.NewDesc("gtmd_dns_truncated_responses_total", "Replies that did not fit and were sent with TC set.", []string{"proto"}, nil)
 	subnetsDesc   = prometheus.NewDesc("gtmd_dns_ecs_requests_total", "Queries with a client-subnet option (RFC 7871).", []string{"proto"}, nil)
+	cookiesDesc   = prometheus.NewDesc("gtmd_dns_cookies_total", "Queries with a DNS cookie (RFC 7873): a client cookie alone, a valid server cookie, or one that is not (any longer).", []string{"proto", "result"}, nil)
+	limitedDesc   = prometheus.NewDesc("gtmd_dns_rate_limited_total", "Replies over UDP that were over a rate limit: dropped, truncated, or replaced by BADCOOKIE.", []string{"class", "action"}, nil)
 	tcpOpenDesc   = prometheus.NewDesc("gtmd_dns_tcp_connections", "TCP connections that are open.", nil, nil)
 	unsentDesc    = prometheus.NewDesc("gtmd_dns_unsent_responses_total", "Replies over UDP that the kernel refused to send.", nil, nil)
 	loggedDesc    = prometheus.NewDesc("gtmd_query_log_entries_total", "Queries of the sample of the query log (file) or of dnstap: written, or dropped because the sink was too slow, full or away.", []string{"sink", "result"}, nil)
@@ -186,7 +193,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, tcpOpenDesc, unsentDesc, loggedDesc, panicsDesc} {
+	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, cookiesDesc, limitedDesc, tcpOpenDesc, unsentDesc, loggedDesc, panicsDesc} {
 		ch <- d
 	}
 }
@@ -218,6 +225,18 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 		send(droppedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.dropped }))
 		send(truncatedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.truncated }))
 		send(subnetsDesc, sum(func(c *counters) *atomic.Uint64 { return &c.subnets }))
+		for i, name := range cookieNames {
+			send(cookiesDesc, sum(func(c *counters) *atomic.Uint64 { return &c.cookies[i] }), name)
+		}
+	}
+	for class, name := range limitNames {
+		for action := curbDrop; int(action) < len(curbNames); action++ {
+			total := uint64(0)
+			for _, c := range workers {
+				total += c.limited[class][action].Load()
+			}
+			ch <- prometheus.MustNewConstMetric(limitedDesc, prometheus.CounterValue, float64(total), name, curbNames[action])
+		}
 	}
 	for sink, count := range map[string]*querylog.Count{"file": &s.queries.File, "dnstap": &s.queries.Dnstap} {
 		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Written()), sink, "written")

@@ -15,29 +15,43 @@ import (
 
 func TestStatsByTransportTypeAndRcode(t *testing.T) {
 	udp, stats := newResponder(t, true)
-	tcp := &Responder{view: udp.view, count: stats.join(false), dice: newDice(2)}
+	tcp := *udp
+	tcp.count = stats.join(false)
 	ask := func(r *Responder, packet []byte) { r.Respond(nil, packet, client, 1232) }
 	for i, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeNS, dns.TypeSOA, dns.TypeTXT, dns.TypeMX, dns.TypeHTTPS, dns.TypeANY, dns.TypeSRV, 65535} {
 		for range i + 1 {
 			ask(udp, packet(t, "www.gtm.test.", qtype, 0, ""))
 		}
 	}
-	ask(tcp, packet(t, "missing.gtm.test.", dns.TypeA, 0, ""))
-	ask(tcp, packet(t, "example.com.", dns.TypeA, 4096, "10.0.0.0/8"))
+	ask(&tcp, packet(t, "missing.gtm.test.", dns.TypeA, 0, ""))
+	ask(&tcp, packet(t, "example.com.", dns.TypeA, 4096, "10.0.0.0/8"))
 	ask(udp, packet(t, "big.gtm.test.", dns.TypeA, 0, ""))
 	ask(udp, packet(t, "all.gtm.test.", dns.TypeA, 4096, "10.0.0.0/8"))
 	ask(udp, nil)
 	ask(udp, packet(t, "www.gtm.test.", dns.TypeA, 0, "")[:20]) // FORMERR without a type
 	badVersion := packet(t, "www.gtm.test.", dns.TypeA, 4096, "")
 	badVersion[len(badVersion)-5] = 1
-	ask(tcp, badVersion)
+	ask(&tcp, badVersion)
 	notify := packet(t, "gtm.test.", dns.TypeSOA, 0, "")
 	notify[2] |= dns.OpcodeNotify << 3
-	ask(tcp, notify)
+	ask(&tcp, notify)
 	stats.tcpOpen.Add(3)
 	stats.unsent.Add(4)
 	stats.panics.Add(5)
+	udp.count.cookies[cookieClient].Add(6)
+	tcp.count.cookies[cookieValid].Add(7)
+	udp.count.cookies[cookieInvalid].Add(8)
+	udp.count.limited[0][curbTruncate].Add(9)
+	udp.count.limited[limitAll][curbCookie].Add(10)
 	want := `
+# HELP gtmd_dns_cookies_total Queries with a DNS cookie (RFC 7873): a client cookie alone, a valid server cookie, or one that is not (any longer).
+# TYPE gtmd_dns_cookies_total counter
+gtmd_dns_cookies_total{proto="tcp",result="client"} 0
+gtmd_dns_cookies_total{proto="tcp",result="invalid"} 0
+gtmd_dns_cookies_total{proto="tcp",result="valid"} 7
+gtmd_dns_cookies_total{proto="udp",result="client"} 6
+gtmd_dns_cookies_total{proto="udp",result="invalid"} 8
+gtmd_dns_cookies_total{proto="udp",result="valid"} 0
 # HELP gtmd_dns_dropped_requests_total Packets that got no reply: shorter than a header, or responses.
 # TYPE gtmd_dns_dropped_requests_total counter
 gtmd_dns_dropped_requests_total{proto="tcp"} 0
@@ -49,6 +63,20 @@ gtmd_dns_ecs_requests_total{proto="udp"} 1
 # HELP gtmd_dns_panics_total Panics caught while answering; each is a bug to report.
 # TYPE gtmd_dns_panics_total counter
 gtmd_dns_panics_total 5
+# HELP gtmd_dns_rate_limited_total Replies over UDP that were over a rate limit: dropped, truncated, or replaced by BADCOOKIE.
+# TYPE gtmd_dns_rate_limited_total counter
+gtmd_dns_rate_limited_total{action="badcookie",class="all"} 10
+gtmd_dns_rate_limited_total{action="badcookie",class="answer"} 0
+gtmd_dns_rate_limited_total{action="badcookie",class="error"} 0
+gtmd_dns_rate_limited_total{action="badcookie",class="negative"} 0
+gtmd_dns_rate_limited_total{action="drop",class="all"} 0
+gtmd_dns_rate_limited_total{action="drop",class="answer"} 0
+gtmd_dns_rate_limited_total{action="drop",class="error"} 0
+gtmd_dns_rate_limited_total{action="drop",class="negative"} 0
+gtmd_dns_rate_limited_total{action="truncate",class="all"} 0
+gtmd_dns_rate_limited_total{action="truncate",class="answer"} 9
+gtmd_dns_rate_limited_total{action="truncate",class="error"} 0
+gtmd_dns_rate_limited_total{action="truncate",class="negative"} 0
 # HELP gtmd_dns_requests_total Queries answered, by transport and question type.
 # TYPE gtmd_dns_requests_total counter
 gtmd_dns_requests_total{proto="tcp",type="A"} 3
@@ -73,6 +101,7 @@ gtmd_dns_requests_total{proto="udp",type="TXT"} 6
 gtmd_dns_requests_total{proto="udp",type="other"} 22
 # HELP gtmd_dns_responses_total Replies sent, by transport and response code.
 # TYPE gtmd_dns_responses_total counter
+gtmd_dns_responses_total{proto="tcp",rcode="BADCOOKIE"} 0
 gtmd_dns_responses_total{proto="tcp",rcode="BADVERS"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="FORMERR"} 0
 gtmd_dns_responses_total{proto="tcp",rcode="NOERROR"} 0
@@ -80,6 +109,7 @@ gtmd_dns_responses_total{proto="tcp",rcode="NOTIMP"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="NXDOMAIN"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="REFUSED"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="SERVFAIL"} 0
+gtmd_dns_responses_total{proto="udp",rcode="BADCOOKIE"} 0
 gtmd_dns_responses_total{proto="udp",rcode="BADVERS"} 0
 gtmd_dns_responses_total{proto="udp",rcode="FORMERR"} 1
 gtmd_dns_responses_total{proto="udp",rcode="NOERROR"} 68
@@ -117,7 +147,7 @@ gtmd_query_log_entries_total{result="written",sink="file"} 0
 func TestRcodeNames(t *testing.T) {
 	for rcode, want := range map[wire.RCode]string{
 		wire.NoError: "NOERROR", wire.FormErr: "FORMERR", wire.ServFail: "SERVFAIL", wire.NXDomain: "NXDOMAIN",
-		wire.NotImp: "NOTIMP", wire.Refused: "REFUSED", wire.BadVers: "BADVERS",
+		wire.NotImp: "NOTIMP", wire.Refused: "REFUSED", wire.BadVers: "BADVERS", wire.BadCookie: "BADCOOKIE",
 	} {
 		if got := rcodeNames[rcodeIndex(rcode)]; got != want {
 			t.Errorf("rcode %d is counted as %s, want %s", rcode, got, want)

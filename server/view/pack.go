@@ -20,7 +20,7 @@ type message struct {
 
 // maxBody is the number of octets that records may take, so that with any question and OPT record they fit into a
 // message of 65535 octets (RFC 1035 section 4.2.2).
-const maxBody = 65535 - wire.HeaderLen - (wire.MaxName + 4) - 35
+const maxBody = 65535 - wire.HeaderLen - (wire.MaxName + 4) - wire.MaxOPT
 
 // maxPointer is the largest offset that a compression pointer can hold (RFC 1035 section 4.1.4).
 const maxPointer = 1<<14 - 1

@@ -195,7 +195,7 @@ func (h *Hit) Append(dst []byte, q *wire.Query, turn, random uint64, limit int) 
 	dst = q.Begin(dst)
 	dst, count, fits := h.block.append(dst, h.client, turn, random, q.Room(limit))
 	return q.End(dst, start, wire.Head{
-		Authoritative: true, Truncated: !fits, Counts: wire.Counts{Answer: uint16(count)}, Scope: scope,
+		Authoritative: true, Truncated: !fits, Counts: wire.Counts{Answer: uint16(count)}, Scope: scope, Limit: limit,
 	})
 }
 

@@ -83,3 +83,12 @@ func longName() string {
 	label := strings.Repeat("a", 63)
 	return strings.Join([]string{label, label, label, strings.Repeat("b", 61)}, ".")
 }
+
+// cookie is a COOKIE option of n octets.
+func cookie(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(i)
+	}
+	return option(10, data...)
+}

@@ -17,23 +17,27 @@ const (
 	MinPayload = 512
 )
 
-// The types and classes that the server itself knows (RFC 1035 section 3.2, RFC 3596, RFC 6891).
+// The types and classes that the server itself knows (RFC 1035 section 3.2, RFC 3596, RFC 6891, RFC 8945).
 const (
 	TypeA     = 1
 	TypeNS    = 2
 	TypeCNAME = 5
 	TypeSOA   = 6
+	TypeTXT   = 16
 	TypeAAAA  = 28
 	TypeOPT   = 41
 	TypeDS    = 43
 	TypeRRSIG = 46
 	TypeNSEC  = 47
+	TypeTSIG  = 250
 	TypeIXFR  = 251
 	TypeAXFR  = 252
 	TypeMAILB = 253
 	TypeMAILA = 254
 	TypeANY   = 255
 	ClassIN   = 1
+	ClassCH   = 3
+	ClassANY  = 255
 )
 
 // RCode is a response code, extended ones included (RFC 6895 section 2.3).
@@ -48,6 +52,8 @@ const (
 	NotImp   RCode = 4
 	Refused  RCode = 5
 	BadVers  RCode = 16
+	// BadCookie asks for the query again, with the cookie of the reply (RFC 7873 section 8).
+	BadCookie RCode = 23
 )
 
 // Fate is what Decode found a packet to deserve.
@@ -59,7 +65,7 @@ const (
 	ToAnswer Fate = iota
 	// ToDrop: no query at all: shorter than a header, or a response (RFC 8906 section 3.1.1; two servers must never talk in a loop).
 	ToDrop
-	// ToReject: no answer but the RCode that Decode returns.
+	// ToReject: no answer but the RCode that Decode returns. NoError is for a packet without a question that only wants a cookie (RFC 7873 section 5.4).
 	ToReject
 )
 
@@ -75,6 +81,16 @@ type Query struct {
 	// HasSubnet: a client-subnet option was there (RFC 7871), with this source prefix length.
 	HasSubnet    bool
 	SourcePrefix uint8
+	// Cookie is the data of the COOKIE option (RFC 7873 section 4), of a legal length; nil: there was none.
+	Cookie []byte
+	// HasNSID, HasKeepalive, HasPadding: these options were there (RFC 5001, RFC 7828, RFC 7830).
+	HasNSID, HasKeepalive, HasPadding bool
+	// HasTSIG: the query is signed; its last record is a TSIG record (RFC 8945), which is not looked into.
+	HasTSIG bool
+	// HasOptions: any of these four was there.
+	HasOptions bool
+	// Reply is what the reply is to say in options: of what was asked for, and beside that only an extended error. Decode clears it.
+	Reply ReplyOptions
 
 	header   [HeaderLen]byte
 	question []byte // as received: name, type and class; nil when there was no whole question
@@ -92,7 +108,10 @@ func (q *Query) Name() []byte { return q.name[:q.nameLen] }
 // Decode reads a packet. When the fate is ToReject, rcode says with what.
 func (q *Query) Decode(packet []byte) (fate Fate, rcode RCode) {
 	q.question, q.nameLen, q.Labels, q.Type, q.Class = nil, 0, 0, 0, 0
-	q.HasEDNS, q.DO, q.HasSubnet, q.SourcePrefix, q.payload = false, false, false, 0, 0
+	if q.HasOptions || q.Reply.Error != nil { // of the query before: only such a one leaves anything here
+		q.Cookie, q.HasNSID, q.HasKeepalive, q.HasPadding, q.HasOptions, q.Reply = nil, false, false, false, false, ReplyOptions{}
+	}
+	q.HasEDNS, q.DO, q.HasSubnet, q.SourcePrefix, q.payload, q.HasTSIG = false, false, false, 0, 0, false
 	if len(packet) < HeaderLen || packet[2]&0x80 != 0 {
 		return ToDrop, 0
 	}
@@ -100,8 +119,12 @@ func (q *Query) Decode(packet []byte) (fate Fate, rcode RCode) {
 	if packet[2]>>3&15 != 0 {
 		return ToReject, NotImp
 	}
-	if binary.BigEndian.Uint16(packet[4:]) != 1 {
-		return ToReject, FormErr // RFC 9619: QDCOUNT of a query is 1
+	switch binary.BigEndian.Uint16(packet[4:]) {
+	case 0:
+		return q.decodeGreeting(packet)
+	case 1:
+	default:
+		return ToReject, FormErr // RFC 9619: QDCOUNT of a query is at most 1
 	}
 	offset := q.decodeQuestion(packet)
 	if offset < 0 {
@@ -111,6 +134,17 @@ func (q *Query) Decode(packet []byte) (fate Fate, rcode RCode) {
 		return ToAnswer, NoError
 	}
 	return q.decodeRecords(packet, offset)
+}
+
+// decodeGreeting reads a packet without a question: nothing but a cookie can be had by it (RFC 7873 section 5.4).
+func (q *Query) decodeGreeting(packet []byte) (Fate, RCode) {
+	if fate, rcode := q.decodeRecords(packet, HeaderLen); fate != ToAnswer {
+		return fate, rcode
+	}
+	if !q.HasEDNS || q.Cookie == nil {
+		return ToReject, FormErr
+	}
+	return ToReject, NoError
 }
 
 // decodeQuestion reads the name, folded to lower case, type and class; it returns the offset behind them, or -1.
@@ -148,7 +182,8 @@ func (q *Query) decodeQuestion(packet []byte) int {
 	return offset
 }
 
-// decodeRecords walks the records behind the question, whatever section they are counted in, for the OPT record.
+// decodeRecords walks the records behind the question, whatever section they are counted in, for the OPT record and a
+// signature.
 func (q *Query) decodeRecords(packet []byte, offset int) (Fate, RCode) {
 	others := int(binary.BigEndian.Uint16(packet[6:])) + int(binary.BigEndian.Uint16(packet[8:]))
 	records := others + int(binary.BigEndian.Uint16(packet[10:]))
@@ -177,6 +212,13 @@ func (q *Query) decodeRecords(packet []byte, offset int) (Fate, RCode) {
 			if version == 0 && !q.decodeOptions(packet[offset:end]) {
 				return ToReject, FormErr
 			}
+		}
+		if binary.BigEndian.Uint16(fixed) == TypeTSIG {
+			// RFC 8945 sections 4.2 and 5.1: of class ANY, the last record of the additional section.
+			if i != records-1 || i < others || binary.BigEndian.Uint16(fixed[2:]) != ClassANY {
+				return ToReject, FormErr
+			}
+			q.HasTSIG = true
 		}
 		offset = end
 	}

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -34,6 +35,13 @@ func TestDecodeFate(t *testing.T) {
 		{"H02 11 octets", plain[:11], wire.ToDrop, 0},
 		{"H03 QDCOUNT 0", header(0), wire.ToReject, wire.FormErr},
 		{"H03 QDCOUNT 0 with an OPT", slices.Concat(header(0, 0, 0, 0, 1), opt(1232)), wire.ToReject, wire.FormErr},
+		{"C05 QDCOUNT 0 with a client cookie (RFC 7873 5.4)", slices.Concat(header(0, 0, 0, 0, 1), opt(1232, cookie(8))), wire.ToReject, wire.NoError},
+		{"C05 QDCOUNT 0 with a whole cookie", slices.Concat(header(0, 0, 0, 0, 1), opt(1232, cookie(24))), wire.ToReject, wire.NoError},
+		{"C05 QDCOUNT 0 with half a cookie", slices.Concat(header(0, 0, 0, 0, 1), opt(1232, cookie(7))), wire.ToReject, wire.FormErr},
+		{"C05 QDCOUNT 0, version 1", slices.Concat(header(0, 0, 0, 0, 1), record([]byte{0}, 41, 1232, 1<<16, cookie(8)...)), wire.ToReject, wire.BadVers},
+		{"C05 QDCOUNT 0 and garbage", slices.Concat(header(0, 0, 0, 0, 1), opt(1232, cookie(8)), []byte{0}), wire.ToReject, wire.FormErr},
+		{"C05 QDCOUNT 0, NSID only", slices.Concat(header(0, 0, 0, 0, 1), opt(1232, option(3))), wire.ToReject, wire.FormErr},
+		{"C05 QDCOUNT 0, another record only", slices.Concat(header(0, 0, 0, 0, 1), record(name("k"), 250, 255, 0)), wire.ToReject, wire.FormErr},
 		{"H04 QDCOUNT 2", slices.Concat(header(0, 2), question1, question1), wire.ToReject, wire.FormErr},
 		{"H05 opcode 1, header only", header(opcode(1)), wire.ToReject, wire.NotImp},
 		{"H05 opcode 15, header only", header(opcode(15)), wire.ToReject, wire.NotImp},
@@ -108,7 +116,39 @@ func TestDecodeFate(t *testing.T) {
 		{"S11 bits behind a prefix of 1", withOPT(opt(1232, subnet(1, 1, 0, 0xc0))), wire.ToReject, wire.FormErr},
 		{"S12 option of 3 octets", withOPT(opt(1232, option(8, 0, 1, 0))), wire.ToReject, wire.FormErr},
 		{"S13 empty option", withOPT(opt(1232, option(8))), wire.ToReject, wire.FormErr},
+		{"E04 version 1 with half a cookie", withOPT(record([]byte{0}, 41, 1232, 1<<16, cookie(3)...)), wire.ToReject, wire.BadVers},
+		{"E05 option of code 65535", withOPT(opt(1232, option(65535))), wire.ToAnswer, 0},
+		{"E06 the CO flag (RFC 9824 5)", withOPT(record([]byte{0}, 41, 1232, 0x4000)), wire.ToAnswer, 0},
+		{"E17 NSID", withOPT(opt(1232, option(3))), wire.ToAnswer, 0},
+		{"E17 NSID with data (RFC 5001 2.1: ignored)", withOPT(opt(1232, option(3, 1, 2))), wire.ToAnswer, 0},
+		{"E18 keepalive", withOPT(opt(1232, option(11))), wire.ToAnswer, 0},
+		{"E18 keepalive with a time (RFC 7828 3.2.1)", withOPT(opt(1232, option(11, 0, 9))), wire.ToAnswer, 0},
+		{"E21 padding", withOPT(opt(1232, option(12, make([]byte, 100)...))), wire.ToAnswer, 0},
+		{"C03 two cookies, the first counts (RFC 7873 5.2)", withOPT(opt(1232, cookie(8), cookie(24))), wire.ToAnswer, 0},
+		{"C04 a second cookie of illegal length", withOPT(opt(1232, cookie(8), cookie(9))), wire.ToReject, wire.FormErr},
+		{"TSIG of class IN (RFC 8945 4.2)", withOPT(record(name("key"), 250, 1, 0, 1)), wire.ToReject, wire.FormErr},
+		{"TSIG before the OPT (RFC 8945 5.1)", withOPT(record(name("key"), 250, 255, 0, 1), opt(1232)), wire.ToReject, wire.FormErr},
+		{"TSIG behind the OPT", withOPT(opt(1232), record(name("key"), 250, 255, 0, 1)), wire.ToAnswer, 0},
+		{"two TSIG (RFC 8945 5.1)", withOPT(record(name("key"), 250, 255, 0), record(name("key"), 250, 255, 0)), wire.ToReject, wire.FormErr},
+		{"TSIG in the authority section (RFC 8945 5.1)", slices.Concat(header(0, 1, 0, 1), question1, record(name("key"), 250, 255, 0)), wire.ToReject, wire.FormErr},
 		{"S14 two options, the first counts", withOPT(opt(1232, subnet(1, 24, 0, 192, 0, 2), subnet(9, 1, 1))), wire.ToAnswer, 0},
+	}
+	for n := range 50 { // RFC 7873 sections 4 and 5.2.2
+		test := tests[0]
+		test.id, test.packet = fmt.Sprintf("C04 cookie of %d octets", n), withOPT(opt(1232, cookie(n)))
+		if n != 8 && (n < 16 || n > 40) {
+			test.fate, test.rcode = wire.ToReject, wire.FormErr
+		}
+		tests = append(tests, test)
+	}
+	for n := range uint16(16) {
+		if n > 0 {
+			test := tests[0]
+			test.id, test.packet, test.fate, test.rcode = fmt.Sprintf("H05, H06 opcode %d", n), header(opcode(n)), wire.ToReject, wire.NotImp
+			tests = append(tests, test)
+			test.packet = slices.Concat(header(opcode(n)|flagRD, 1, 0, 0, 1), question1, opt(1232, cookie(8)))
+			tests = append(tests, test)
+		}
 	}
 	var q wire.Query
 	for _, test := range tests {
@@ -153,6 +193,52 @@ func TestDecodeFields(t *testing.T) {
 	}
 }
 
+// What options say is there, also behind each other, and gone with the next query.
+func TestDecodeOptions(t *testing.T) {
+	type said struct {
+		cookie                         string
+		nsid, keepalive, padding, tsig bool
+	}
+	tests := []struct {
+		id      string
+		records [][]byte
+		want    said
+	}{
+		{"no EDNS", nil, said{}},
+		{"E17 NSID", [][]byte{opt(1232, option(3))}, said{nsid: true}},
+		{"E19 keepalive", [][]byte{opt(1232, option(11))}, said{keepalive: true}},
+		{"E19 keepalive with a time (RFC 7828 3.2.1)", [][]byte{opt(1232, option(11, 0, 9))}, said{}},
+		{"E21 padding", [][]byte{opt(1232, option(12, 0, 0))}, said{padding: true}},
+		{"C01 client cookie", [][]byte{opt(1232, option(10, []byte("clientCk")...))}, said{cookie: "clientCk"}},
+		{"C03 the first of two cookies (RFC 7873 5.2)", [][]byte{opt(1232, option(10, []byte("clientCk")...), option(10, []byte("clientCKserver16servers!")...))}, said{cookie: "clientCk"}},
+		{"signed (RFC 8945 5.1)", [][]byte{opt(1232), record(name("k"), 250, 255, 0)}, said{tsig: true}},
+		{"signed without EDNS", [][]byte{record(name("k"), 250, 255, 0)}, said{tsig: true}},
+		{"E22 all at once", [][]byte{opt(1232, option(3), subnet(1, 0, 0), option(9), option(10, []byte("clientCk")...), option(11), option(12)), record(name("k"), 250, 255, 0)},
+			said{"clientCk", true, true, true, true}},
+		{"and none again", nil, said{}},
+		{"the fields of a FORMERR", [][]byte{opt(1232, option(3), option(10, 1))}, said{nsid: true}},
+		{"and none again", [][]byte{opt(1232)}, said{}},
+	}
+	var q wire.Query
+	for _, test := range tests {
+		q.Decode(query("a.b", wire.TypeA, test.records...))
+		if got := (said{string(q.Cookie), q.HasNSID, q.HasKeepalive, q.HasPadding, q.HasTSIG}); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.id, got, test.want)
+		}
+		if q.Reply.NSID != nil {
+			t.Errorf("%s: the options of the reply before are there", test.id)
+		}
+		if q.HasOptions != (q.Cookie != nil || q.HasNSID || q.HasKeepalive || q.HasPadding) {
+			t.Errorf("%s: options: %v", test.id, q.HasOptions)
+		}
+		if q.HasOptions {
+			q.Reply.NSID = []byte("left over")
+		} else if q.HasEDNS {
+			q.Reply = wire.ReplyOptions{NSID: []byte("left over"), Error: &wire.ExtendedError{}}
+		}
+	}
+}
+
 func TestClient(t *testing.T) {
 	source := netip.MustParseAddr("198.51.100.7")
 	tests := []struct {
@@ -167,6 +253,10 @@ func TestClient(t *testing.T) {
 		{"IPv4 host", [][]byte{opt(1232, subnet(1, 32, 0, 192, 0, 2, 9))}, "192.0.2.9"},
 		{"S19 IPv6 over IPv4", [][]byte{opt(1232, subnet(2, 33, 0, 0x20, 1, 0xd, 0xb8, 0x80))}, "2001:db8:8000::"},
 		{"S14 the first of two", [][]byte{opt(1232, subnet(1, 8, 0, 10), subnet(1, 8, 0, 11))}, "10.0.0.0"},
+		// The private networks of offices are custom lines: they say where a client is, which its resolver's address does not.
+		{"P6 private (RFC 1918)", [][]byte{opt(1232, subnet(1, 16, 0, 10, 7))}, "10.7.0.0"},
+		{"P6 private (RFC 4193)", [][]byte{opt(1232, subnet(2, 8, 0, 0xfd))}, "fd00::"},
+		{"P6 loopback", [][]byte{opt(1232, subnet(1, 8, 0, 127))}, "127.0.0.0"},
 	}
 	for _, test := range tests {
 		var q wire.Query
@@ -208,14 +298,20 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		query(strings.Repeat("a.", 127), wire.TypeA),
 		query("www.example.com", wire.TypeA, opt(1232, subnet(1, 24, 0, 192, 0, 2))),
 		query("www.example.com", wire.TypeA, opt(1232), opt(1232)),
+		query("www.example.com", wire.TypeA, opt(1232, cookie(24), option(3), option(11), option(12))),
 		header(opcode(4)),
 	}
+	extended := &wire.ExtendedError{Code: 20, Text: "a text"}
 	var q wire.Query
 	reply := make([]byte, 0, 1232)
 	answer := &wire.Answer{Body: bytes.Repeat([]byte{7}, 100)}
 	if n := testing.AllocsPerRun(100, func() {
 		for _, packet := range packets {
-			if fate, rcode := q.Decode(packet); fate == wire.ToReject {
+			fate, rcode := q.Decode(packet)
+			if q.HasEDNS {
+				q.Reply = wire.ReplyOptions{Cookie: q.Cookie, NSID: packet[:9], HasKeepalive: true, Error: extended, Block: 468}
+			}
+			if fate == wire.ToReject {
 				q.AppendError(reply, rcode)
 			} else {
 				q.AppendAnswer(reply, answer, 24, q.Limit(1232))

@@ -28,7 +28,8 @@ func (q *Query) Begin(dst []byte) []byte {
 	return append(dst, q.question...)
 }
 
-// Room is the number of octets that records may take in a reply of at most limit octets.
+// Room is the number of octets that records may take in a reply of at most limit octets, with the options of Reply that
+// cannot be left out.
 func (q *Query) Room(limit int) int { return limit - HeaderLen - len(q.question) - q.optLen() }
 
 // Head is what End needs to know of a reply.
@@ -40,12 +41,14 @@ type Head struct {
 	Counts    Counts
 	// Scope is the prefix length, in the family of the client-subnet option, for which the reply holds. It is sent only when asked.
 	Scope int
+	// Limit is the most octets that the reply may have, as Room was asked: options that can be left out are, when they do not fit.
+	Limit int
 }
 
 // End completes the reply that Begin started at offset start with the OPT record and the header.
 func (q *Query) End(dst []byte, start int, head Head) []byte {
 	if q.HasEDNS {
-		dst = q.appendOPT(dst, head.RCode, Payload, head.Scope)
+		dst = q.appendOPT(dst, start, head)
 		head.Counts.Additional++
 	}
 	h := dst[start : start+HeaderLen]
@@ -76,7 +79,7 @@ func (q *Query) End(dst []byte, start int, head Head) []byte {
 func (q *Query) AppendAnswer(dst []byte, a *Answer, scope, limit int) []byte {
 	start := len(dst)
 	dst = q.Begin(dst)
-	head := Head{RCode: a.RCode, Authoritative: a.Authoritative, Scope: scope}
+	head := Head{RCode: a.RCode, Authoritative: a.Authoritative, Scope: scope, Limit: limit}
 	if head.Truncated = len(a.Body) > q.Room(limit); !head.Truncated {
 		head.Counts = a.Counts
 		dst = append(dst, a.Body...)
@@ -88,8 +91,15 @@ func (q *Query) AppendAnswer(dst []byte, a *Answer, scope, limit int) []byte {
 	return q.End(dst, start, head)
 }
 
-// AppendError appends a reply without records. It is no longer than the query and an OPT record.
+// AppendError appends a reply without records. It is no longer than the query and an OPT record, and never longer than
+// MinPayload.
 func (q *Query) AppendError(dst []byte, rcode RCode) []byte {
 	start := len(dst)
-	return q.End(q.Begin(dst), start, Head{RCode: rcode})
+	return q.End(q.Begin(dst), start, Head{RCode: rcode, Limit: MinPayload})
+}
+
+// AppendTruncated appends a reply that has no records and says that there is more over TCP.
+func (q *Query) AppendTruncated(dst []byte) []byte {
+	start := len(dst)
+	return q.End(q.Begin(dst), start, Head{Truncated: true, Limit: MinPayload})
 }
