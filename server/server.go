@@ -10,6 +10,7 @@ package server
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,8 @@ type Server struct {
 	manners atomic.Pointer[manners]
 	start   time.Time
 	clock   clock
+	// panicLogged is when a panic was logged last, in ns of Unix time.
+	panicLogged atomic.Int64
 
 	mu        sync.Mutex // guards all below
 	secret    cookieSecret
@@ -227,9 +230,15 @@ func seed() uint64 {
 	return binary.LittleEndian.Uint64(seed[:])
 }
 
-// caught counts and logs a panic while answering.
-func (s *Server) caught(reason any) {
-	s.stats.panics.Add(1)
+// caught counts a panic while answering a packet. It logs one a second: a packet that panics can be sent again and again.
+func (s *Server) caught(reason any, packet []byte) {
+	count := s.stats.panics.Add(1)
+	now, before := time.Now().UnixNano(), s.panicLogged.Load()
+	if now-before < int64(time.Second) || !s.panicLogged.CompareAndSwap(before, now) {
+		return
+	}
 	stack := make([]byte, 4096)
-	s.log.Error("panic while answering a query: please report it", "reason", fmt.Sprint(reason), "stack", string(stack[:runtime.Stack(stack, false)]))
+	s.log.Error("panic while answering a query: please report it", "reason", fmt.Sprint(reason), "panics", count,
+		"octets", len(packet), "packet", hex.EncodeToString(packet[:min(len(packet), packetLen)]),
+		"stack", string(stack[:runtime.Stack(stack, false)]))
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -154,8 +156,40 @@ func TestPanicIsCaught(t *testing.T) {
 	if got := stats.panics.Load(); got != 4 {
 		t.Errorf("%d panics counted, want 4", got)
 	}
-	if log := text.String(); !strings.Contains(log, "panic while answering a query") || !strings.Contains(log, "Respond") {
+	log := text.String()
+	if !strings.Contains(log, "panic while answering a query") || !strings.Contains(log, "Respond") {
 		t.Errorf("the log does not say where: %s", log)
+	}
+	if !strings.Contains(log, "packet="+hex.EncodeToString(query)) {
+		t.Errorf("the log does not have the packet: %s", log)
+	}
+}
+
+// Whoever can make the server panic cannot fill its disk.
+func TestPanicsAreLoggedOnceASecond(t *testing.T) {
+	var text lockedBuffer
+	s := New(slog.New(slog.NewTextHandler(&text, nil)), NewStats())
+	long := bytes.Repeat([]byte{0xab}, maxMessage)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 100 {
+				s.caught("on purpose", long)
+			}
+		})
+	}
+	all.Wait()
+	first := strings.Count(text.String(), "on purpose")
+	if first == 0 || first > 100 {
+		t.Errorf("%d of 400 panics are logged", first)
+	}
+	if strings.Contains(text.String(), strings.Repeat("ab", packetLen+1)) {
+		t.Error("a packet makes a log line as long as it likes")
+	}
+	s.panicLogged.Store(time.Now().Add(-time.Second).UnixNano())
+	s.caught("a second later", long)
+	if log := text.String(); !strings.Contains(log, "a second later") || !strings.Contains(log, "panics=401") || !strings.Contains(log, "octets=65535") {
+		t.Errorf("a second later: %s", log)
 	}
 }
 

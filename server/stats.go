@@ -25,18 +25,16 @@ type Stats struct {
 
 // counters are written by one worker (those of TCP by all connections of a listener) and read by scrapes.
 type counters struct {
-	_         [64]byte // keeps the counters of two workers off one cache line
-	udp       bool
-	taken     bool // by a worker that has not ended; guarded by Stats.mu
-	types     [len(typeNames)]atomic.Uint64
-	rcodes    [len(rcodeNames)]atomic.Uint64
-	dropped   atomic.Uint64
-	truncated atomic.Uint64
-	subnets   atomic.Uint64
-	cookies   [len(cookieNames)]atomic.Uint64
-	limited   [len(limitNames)][len(curbNames)]atomic.Uint64
-	answers   atomic.Pointer[[]*answerChunk]
-	_         [64]byte
+	_     [64]byte // keeps the counters of two workers off one cache line
+	udp   bool
+	taken bool // by a worker that has not ended; guarded by Stats.mu
+	// queries are by all that is told of an answered query, so that it costs one addition; a scrape adds up what it asks for.
+	queries [len(typeNames)][len(rcodeNames)][traits]atomic.Uint64
+	dropped atomic.Uint64
+	cookies [len(cookieNames)]atomic.Uint64
+	limited [len(limitNames)][len(curbNames)]atomic.Uint64
+	answers atomic.Pointer[[]*answerChunk]
+	_       [64]byte
 }
 
 // answerChunk holds counters of answers. Chunks are only ever added, so that counting goes on while the table grows.
@@ -85,16 +83,37 @@ func rcodeIndex(rcode wire.RCode) int {
 	return int(rcode)
 }
 
+// What else is told of a query: each trait is a bit of an index.
+const (
+	truncated = 1 << iota
+	subnet
+	traits // how many combinations there are
+)
+
 // query counts one answered query.
 func (c *counters) query(q *wire.Query, rcode wire.RCode, reply []byte) {
-	c.types[typeIndex(q.Type)].Add(1)
-	c.rcodes[rcodeIndex(rcode)].Add(1)
-	if q.HasSubnet {
-		c.subnets.Add(1)
-	}
+	trait := 0
 	if reply[2]&0x02 != 0 {
-		c.truncated.Add(1)
+		trait |= truncated
 	}
+	if q.HasSubnet {
+		trait |= subnet
+	}
+	c.queries[typeIndex(q.Type)][rcodeIndex(rcode)][trait].Add(1)
+}
+
+// sum is the number of answered queries of a type, with a response code and with a trait, each -1 or 0 for any.
+func (c *counters) sum(qtype, rcode, trait int) (total uint64) {
+	for t := range c.queries {
+		for r := range c.queries[t] {
+			for has := range c.queries[t][r] {
+				if (qtype < 0 || t == qtype) && (rcode < 0 || r == rcode) && has&trait == trait {
+					total += c.queries[t][r][has].Load()
+				}
+			}
+		}
+	}
+	return total
 }
 
 // answer counts an answer under a number that Stats.Counter gave; -1 is none.
@@ -204,11 +223,11 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 	workers := s.workers
 	s.mu.Unlock()
 	for _, proto := range []string{"udp", "tcp"} {
-		sum := func(pick func(*counters) *atomic.Uint64) float64 {
+		sum := func(pick func(*counters) uint64) float64 {
 			total := uint64(0)
 			for _, c := range workers {
 				if c.udp == (proto == "udp") {
-					total += pick(c).Load()
+					total += pick(c)
 				}
 			}
 			return float64(total)
@@ -217,16 +236,16 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, append([]string{proto}, labels...)...)
 		}
 		for i, name := range typeNames {
-			send(requestsDesc, sum(func(c *counters) *atomic.Uint64 { return &c.types[i] }), name)
+			send(requestsDesc, sum(func(c *counters) uint64 { return c.sum(i, -1, 0) }), name)
 		}
 		for i, name := range rcodeNames {
-			send(responsesDesc, sum(func(c *counters) *atomic.Uint64 { return &c.rcodes[i] }), name)
+			send(responsesDesc, sum(func(c *counters) uint64 { return c.sum(-1, i, 0) }), name)
 		}
-		send(droppedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.dropped }))
-		send(truncatedDesc, sum(func(c *counters) *atomic.Uint64 { return &c.truncated }))
-		send(subnetsDesc, sum(func(c *counters) *atomic.Uint64 { return &c.subnets }))
+		send(droppedDesc, sum(func(c *counters) uint64 { return c.dropped.Load() }))
+		send(truncatedDesc, sum(func(c *counters) uint64 { return c.sum(-1, -1, truncated) }))
+		send(subnetsDesc, sum(func(c *counters) uint64 { return c.sum(-1, -1, subnet) }))
 		for i, name := range cookieNames {
-			send(cookiesDesc, sum(func(c *counters) *atomic.Uint64 { return &c.cookies[i] }), name)
+			send(cookiesDesc, sum(func(c *counters) uint64 { return c.cookies[i].Load() }), name)
 		}
 	}
 	for class, name := range limitNames {

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -192,5 +193,63 @@ func TestAnswers(t *testing.T) {
 		if got := stats.Answers(key(i)); got != want {
 			t.Errorf("key %d has %d answers, want %d", i, got, want)
 		}
+	}
+}
+
+// Counts are exact while many workers count and scrapes read; and each worker counts into memory of its own.
+func TestCountsAreExact(t *testing.T) {
+	const workers, rounds = 4, 2000
+	udp, stats := newResponder(t, true)
+	key := view.CounterKey{Instance: "all", Policy: "Global", Family: policy.IPv4, Set: "primary"}
+	packets := [][]byte{
+		packet(t, "all.gtm.test.", dns.TypeA, 4096, "10.0.0.0/8"), packet(t, "x.gtm.test.", dns.TypeAAAA, 0, ""),
+		packet(t, "big.gtm.test.", dns.TypeA, 0, ""), {1, 2, 3},
+	}
+	var all sync.WaitGroup
+	for range workers {
+		r := &Responder{view: udp.view, count: stats.join(true), dice: newDice(3)}
+		all.Go(func() {
+			for i := range rounds {
+				r.Respond(nil, packets[i%len(packets)], client, 1232)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
+	for scraping := true; scraping; {
+		select {
+		case <-ended:
+			scraping = false
+		default:
+			testutil.CollectAndCount(stats)
+			stats.Answers(key)
+		}
+	}
+	const each = workers * rounds / 4
+	sum := func(qtype, rcode, trait int) (total uint64) {
+		for _, c := range stats.workers {
+			total += c.sum(qtype, rcode, trait)
+		}
+		return total
+	}
+	for _, test := range []struct {
+		what                string
+		qtype, rcode, trait int
+		want                uint64
+	}{
+		{"all", -1, -1, 0, 3 * each},
+		{"A", typeIndex(wire.TypeA), -1, 0, 2 * each},
+		{"NXDOMAIN", -1, rcodeIndex(wire.NXDomain), 0, each},
+		{"A with NXDOMAIN", typeIndex(wire.TypeA), rcodeIndex(wire.NXDomain), 0, 0},
+		{"truncated", -1, -1, truncated, each},
+		{"with a client subnet", -1, -1, subnet, each},
+		{"both", -1, -1, truncated | subnet, 0},
+	} {
+		if got := sum(test.qtype, test.rcode, test.trait); got != test.want {
+			t.Errorf("%s: %d counted, want %d", test.what, got, test.want)
+		}
+	}
+	if got := stats.Answers(key); got != each {
+		t.Errorf("%d answers counted, want %d", got, each)
 	}
 }

@@ -141,9 +141,10 @@ func (t *tcpListener) extend(conn *net.TCPConn) {
 // serve answers the queries of one connection in order, until it is idle for too long, sends garbage, or ends.
 func (t *tcpListener) serve(conn *net.TCPConn) {
 	defer t.remove(conn)
+	var in, out []byte
 	defer func() {
 		if reason := recover(); reason != nil {
-			t.server.caught(reason)
+			t.server.caught(reason, in)
 		}
 	}()
 	peer, local := conn.RemoteAddr().(*net.TCPAddr).AddrPort(), conn.LocalAddr().(*net.TCPAddr).AddrPort()
@@ -151,7 +152,6 @@ func (t *tcpListener) serve(conn *net.TCPConn) {
 	r := t.server.responder(t.count)
 	r.record.local, r.record.port = local, peer.Port()
 	reader := bufio.NewReaderSize(conn, 2048)
-	var in, out []byte
 	var length [2]byte
 	for {
 		t.extend(conn)

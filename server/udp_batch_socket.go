@@ -12,8 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wakeInterval is how often a worker that sleeps looks whether it was stopped.
-const wakeInterval = 200 * time.Millisecond
+// errorPause is how long a worker waits after an error of its socket, before it tries again.
+const errorPause = 200 * time.Millisecond
+
+// setReceiveTimeout sets how long a call that begins to wait for packets sleeps at most; 0 is without end. Sleeping with a timeout
+// costs 0.5 µs more, so a socket that is served has none.
+func setReceiveTimeout(fd int, d time.Duration) error {
+	timeout := unix.NsecToTimeval(d.Nanoseconds())
+	return os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout))
+}
 
 // openSocket makes a blocking socket that shares its port. On a wildcard address the kernel tells for each packet which
 // address it was sent to, so that the reply leaves from there.
@@ -61,10 +68,6 @@ func openSocket(address netip.AddrPort) (fd int, bound netip.AddrPort, err error
 			set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 		}
 		set(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
-	}
-	if err == nil {
-		timeout := unix.NsecToTimeval(wakeInterval.Nanoseconds())
-		err = os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout))
 	}
 	if err == nil {
 		err = os.NewSyscallError("bind", unix.Bind(fd, name))

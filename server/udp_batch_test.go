@@ -4,9 +4,14 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"net/netip"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
@@ -69,6 +74,79 @@ func TestUnsentReplies(t *testing.T) {
 	}
 }
 
+// A packet that makes the answer panic leaves the others of its batch their replies.
+func TestPanicInABatch(t *testing.T) {
+	s := New(slog.New(slog.DiscardHandler), NewStats())
+	udp, bound, err := s.openUDP(netip.MustParseAddrPort("127.0.0.1:0"), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.close()
+	w, r := udp.(*batchWorker), s.responder(s.stats.join(true))
+	conn := dial(t, "udp", bound)
+	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "") // panics: there is no view
+	for round, panics := range []string{"x", ".", "x.x", ".x.", "xx", "..xx..x", "x"} {
+		before, want := s.stats.panics.Load(), []byte{}
+		for i, c := range []byte(panics) {
+			sent := query
+			if c == '.' {
+				sent = query[:len(query)-1] // FORMERR
+				want = append(want, byte(i))
+			}
+			sent = slices.Clone(sent)
+			sent[0], sent[1] = byte(round), byte(i)
+			conn.Write(sent)
+		}
+		if w.receive(unix.MSG_DONTWAIT); w.received != len(panics) {
+			t.Fatalf("round %d: %d packets received, want %d", round, w.received, len(panics))
+		}
+		w.answer(r)
+		for _, id := range want {
+			reply := make([]byte, 512)
+			if n, err := conn.Read(reply); err != nil || n < 12 || reply[0] != byte(round) || reply[1] != id {
+				t.Errorf("round %d: reply %x, %v, want that to packet %d", round, reply[:n], err, id)
+			}
+		}
+		if got, want := s.stats.panics.Load()-before, uint64(strings.Count(panics, "x")); got != want {
+			t.Errorf("round %d: %d panics, want %d", round, got, want)
+		}
+	}
+}
+
+// A socket that is served has no timeout, which would cost at every sleep; stop wakes it all the same.
+func TestStopWakesASleeper(t *testing.T) {
+	s := New(slog.New(slog.DiscardHandler), NewStats())
+	reject := packet(t, "www.gtm.test.", dns.TypeA, 0, "")[:20]
+	for i := range 60 { // asleep, before it sleeps, and before it runs
+		udp, bound, err := s.openUDP(netip.MustParseAddrPort("127.0.0.1:0"), options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := udp.(*batchWorker)
+		timeout, err := unix.GetsockoptTimeval(w.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO)
+		if err != nil || *timeout != (unix.Timeval{}) {
+			t.Fatalf("timeout %v, %v, want none", timeout, err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			w.run()
+			close(ended)
+		}()
+		if i%3 > 0 {
+			exchange(t, dial(t, "udp", bound), reject)
+		}
+		if i%3 > 1 {
+			runtime.Gosched()
+		}
+		w.stop()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			t.Fatal("the worker sleeps on")
+		}
+	}
+}
+
 func TestOpenSocketErrors(t *testing.T) {
 	for _, test := range []struct {
 		address string
@@ -112,15 +190,15 @@ func TestReplyInterface(t *testing.T) {
 		w.in.headers[3].hdr.Controllen = uint64(unix.CmsgSpace(len(test.data)))
 		w.in.headers[3].hdr.Namelen = 28
 		w.address(1, 3)
-		if got := w.out.controls[1][unix.CmsgLen(0)+test.at]; got != test.want {
+		if got := w.in.controls[3][unix.CmsgLen(0)+test.at]; got != test.want {
 			t.Errorf("level %d: interface %d, want %d", test.level, got, test.want)
 		}
-		if w.out.headers[1].hdr.Control != &w.out.controls[1][0] || w.out.headers[1].hdr.Namelen != 28 {
-			t.Errorf("level %d: the reply has no control message of its own", test.level)
+		if w.out.headers[1].hdr.Control != &w.in.controls[3][0] || w.out.headers[1].hdr.Namelen != 28 {
+			t.Errorf("level %d: the reply has not the control message of its packet", test.level)
 		}
 	}
 	w.in.headers[3].hdr.Controllen = 0
-	if w.address(1, 3); w.out.headers[1].hdr.Control != nil {
+	if w.address(1, 3); w.out.headers[1].hdr.Controllen != 0 {
 		t.Error("a packet without a control message gets one of another")
 	}
 }

@@ -47,9 +47,10 @@ func (w *plainWorker) run() {
 
 // answer reads and answers one packet; it reports false when nothing more is to be read.
 func (w *plainWorker) answer(r *Responder, in, out []byte) (more bool) {
+	n := 0
 	defer func() {
 		if reason := recover(); reason != nil {
-			w.server.caught(reason)
+			w.server.caught(reason, in[:n])
 			more = true
 		}
 	}()

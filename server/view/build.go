@@ -62,6 +62,7 @@ type Slot struct {
 type builder struct {
 	view   *View
 	input  Input
+	names  map[string]int32 // key -> index of nodes
 	access map[string]bool  // keys of access domains
 	zones  []*compiler      // as in view; the zone with the longest name first
 	apexes map[string]int32 // key of a zone's name -> index of zones
@@ -83,10 +84,11 @@ type builder struct {
 func Build(input Input) (*View, error) {
 	b := &builder{
 		view: &View{
-			Generation: input.Generation, names: map[string]int32{}, geo: input.Map,
+			Generation: input.Generation, geo: input.Map,
 			refused: &wire.Answer{RCode: wire.Refused},
 		},
 		input:   input,
+		names:   map[string]int32{},
 		access:  map[string]bool{},
 		apexes:  map[string]int32{},
 		regions: map[[sha256.Size]byte]*regions{},
@@ -113,7 +115,7 @@ func Build(input Input) (*View, error) {
 	for i := range input.Instances {
 		b.addInstance(&input.Instances[i])
 	}
-	for k, i := range b.view.names {
+	for k, i := range b.names {
 		n := &b.view.nodes[i]
 		b.zones[n.zone].compile(n, k)
 	}
@@ -130,10 +132,10 @@ func (b *builder) fail(format string, args ...any) {
 
 // node returns the node of name k in a zone, making it and those between it and the apex.
 func (b *builder) node(k string, zone int32, apex string) *node {
-	i, found := b.view.names[k]
+	i, found := b.names[k]
 	if !found {
 		i = int32(len(b.view.nodes))
-		b.view.names[k] = i
+		b.names[k] = i
 		b.view.nodes = append(b.view.nodes, node{zone: zone, access: -1, wildcard: -1})
 		b.view.depth = max(b.view.depth, labels(k))
 		if k != apex {
@@ -201,10 +203,19 @@ func (b *builder) addInstance(in *Instance) {
 	b.view.accesses = append(b.view.accesses, a)
 }
 
-// finish links wildcards and delegations and gives every name its negative answers.
+// finish makes the table of names, links wildcards and gives every name its negative answers.
 func (b *builder) finish() {
 	v := b.view
-	for k, i := range v.names {
+	inOrder, size := make([]string, len(v.nodes)), 0
+	for k, i := range b.names {
+		inOrder[i] = k
+		size += len(k)
+	}
+	v.names = newNameTable(len(inOrder), size)
+	for _, k := range inOrder {
+		v.names.add(k)
+	}
+	for k, i := range b.names {
 		n := &v.nodes[i]
 		if n.other == nil {
 			n.other = v.zones[n.zone].nodata
@@ -212,7 +223,7 @@ func (b *builder) finish() {
 		if n.any == nil {
 			n.any = n.other
 		}
-		if wild, found := v.names["\x01*"+k]; found && v.nodes[wild].zone == n.zone {
+		if wild, found := b.names["\x01*"+k]; found && v.nodes[wild].zone == n.zone {
 			n.wildcard = wild
 		}
 	}

@@ -22,7 +22,7 @@ type View struct {
 	// Generation only grows; the server refuses a View that is older than the one it has.
 	Generation uint64
 
-	names map[string]int32 // lower-case wire name -> index of nodes
+	names nameTable // the number of a name is its index of nodes
 	nodes []node
 	zones []zone
 	// depth is the largest number of labels of any name.
@@ -124,7 +124,7 @@ func (v *View) find(q *wire.Query) (index int32, exact bool) {
 		name = name[1+name[0]:]
 	}
 	for exact = labels == q.Labels; ; exact = false {
-		if i, found := v.names[string(name)]; found {
+		if i, found := v.names.find(name); found {
 			return i, exact
 		}
 		if name[0] == 0 {

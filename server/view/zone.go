@@ -170,7 +170,7 @@ func (c *compiler) above() *compiler {
 
 // exists reports whether k, a name of the zone, owns records or lies above a name that does.
 func (c *compiler) exists(k string) bool {
-	_, found := c.builder.view.names[k]
+	_, found := c.builder.names[k]
 	return found
 }
 

@@ -93,8 +93,8 @@ type Query struct {
 	Reply ReplyOptions
 
 	header   [HeaderLen]byte
-	question []byte // as received: name, type and class; nil when there was no whole question
-	name     [MaxName]byte
+	question []byte            // as received: name, type and class; nil when there was no whole question
+	name     [MaxName + 1]byte // a multiple of eight
 	nameLen  int
 	payload  uint16
 	subnet   []byte // the option's data as received
@@ -148,38 +148,46 @@ func (q *Query) decodeGreeting(packet []byte) (Fate, RCode) {
 }
 
 // decodeQuestion reads the name, folded to lower case, type and class; it returns the offset behind them, or -1.
-// Label lengths are at most 63 and so never look like a letter, but a label is folded only as such.
 func (q *Query) decodeQuestion(packet []byte) int {
-	offset, n := HeaderLen, 0
+	offset := HeaderLen
 	for {
 		if offset >= len(packet) {
 			return -1
 		}
 		length := int(packet[offset])
-		// A compression pointer cannot point backwards to a name here, so any high bit is an error.
-		if length > 63 || n+1+length > MaxName || offset+1+length > len(packet) {
-			return -1
-		}
-		q.name[n] = byte(length)
 		if length == 0 {
-			n, offset = n+1, offset+1
 			break
 		}
-		for i, c := range packet[offset+1 : offset+1+length] {
-			q.name[n+1+i] = fold(c)
+		offset += 1 + length
+		// A compression pointer cannot point backwards to a name here, so any high bit is an error.
+		if length > 63 || offset-HeaderLen >= MaxName {
+			return -1
 		}
-		n, offset = n+1+length, offset+1+length
 		q.Labels++
 	}
+	offset++
 	if offset+4 > len(packet) {
 		return -1
 	}
-	q.nameLen = n
+	q.nameLen = offset - HeaderLen
+	q.foldName(packet[HeaderLen:])
 	q.Type = binary.BigEndian.Uint16(packet[offset:])
 	q.Class = binary.BigEndian.Uint16(packet[offset+2:])
 	offset += 4
 	q.question = packet[HeaderLen:offset]
 	return offset
+}
+
+// foldName copies the name from the beginning of packet in lower case, eight octets at a time; what it writes behind the end does not
+// matter. Lengths of labels are at most 63 and so never look like a letter.
+func (q *Query) foldName(packet []byte) {
+	i := 0
+	for ; i < q.nameLen && i+8 <= len(packet); i += 8 {
+		binary.NativeEndian.PutUint64(q.name[i:], foldEight(binary.NativeEndian.Uint64(packet[i:])))
+	}
+	for ; i < q.nameLen; i++ {
+		q.name[i] = fold(packet[i])
+	}
 }
 
 // decodeRecords walks the records behind the question, whatever section they are counted in, for the OPT record and a
@@ -281,4 +289,15 @@ func fold(c byte) byte {
 		return c + 'a' - 'A'
 	}
 	return c
+}
+
+// foldEight is fold for each octet of a word.
+func foldEight(word uint64) uint64 {
+	const each = 0x0101010101010101
+	const top = 0x80 * each
+	low := word &^ top // so that no sum carries into the next octet
+	// The top bit of an octet tells whether it is at least 'A', or above 'Z'.
+	fromA, aboveZ := low+(0x80-'A')*each, low+(0x7f-'Z')*each
+	capital := (fromA ^ aboveZ) &^ word & top
+	return word | capital>>2 // 0x20 is what sets small letters apart
 }
