@@ -99,8 +99,10 @@ const (
 
 // InstanceStatus is the state of one instance.
 type InstanceStatus struct {
-	Name            string         `json:"name"`
-	AccessDomain    string         `json:"access_domain"`
+	Name         string `json:"name"`
+	AccessDomain string `json:"access_domain"`
+	// Aliases are further names that answer exactly as the access domain does.
+	Aliases         []string       `json:"aliases,omitempty"`
 	BusinessDomains []string       `json:"business_domains,omitempty"`
 	TTL             uint32         `json:"ttl"`
 	Policies        []PolicyStatus `json:"policies"`

@@ -15,6 +15,8 @@ type Options struct {
 	TokenFile string `toml:"token_file"`
 	// Whether /metrics has those of each address too. Without them a hundred thousand addresses can be scraped: pools, sets and policies are there all the same.
 	AddressMetrics bool `toml:"address_metrics" default:"true"`
+	// Whether /metrics has those of each policy, and of each pool, too: some thirty for a policy with a backup. Ten thousand instances make a page of tens of megabytes of them; switches are in the log and in the API all the same.
+	InstanceMetrics bool `toml:"instance_metrics" default:"true"`
 }
 
 // NeedsToken reports whether HTTP requests must carry the token of TokenFile: others than this machine can reach Listen.

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""gtmdconf.py HARNESS_ROOT NAMES: writes HARNESS_ROOT/data/gtmd-NAMES/gtmd.toml with the work that the harness gives its peers.
+"""gtmdconf.py HARNESS_ROOT NAMES [INSTANCES]: writes HARNESS_ROOT/data/gtmd-NAMES/gtmd.toml with the work that the harness gives its
+peers.
 
-Zone bench.test, NAMES access domains; clients in Europe get one address, all others another. Europe is the continent of the
+Zone bench.test, NAMES names of INSTANCES instances, at most 1,000 unless said: name i is an access domain or an alias of instance
+i % INSTANCES, as gdnsd's names share its resources. Zone static.test has an A record for each name; clients in Europe get one address, all others another. Europe is the continent of the
 country database that the harness made for its peers (data/country.mmdb, from tor-geoipdb): gtmd reads the same file.
 """
 import os
 import sys
 
 ROOT, NAMES = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+INSTANCES = min(NAMES, int(sys.argv[3]) if len(sys.argv) > 3 else 1000)
 
 
 def address(kind, i):
@@ -18,6 +21,10 @@ out = os.path.join(ROOT, "data", f"gtmd-{NAMES}")
 os.makedirs(out + "/state", exist_ok=True)
 with open(out + "/bench.zone", "w") as f:
     f.write("ns1 3600 A 127.0.0.1\n")
+with open(out + "/static.zone", "w") as f:
+    f.write("ns1 3600 A 127.0.0.1\n")
+    for i in range(NAMES):
+        f.write(f"w{i:06d} 60 A {address(1, i)}\n")
 with open(out + "/gtmd.toml", "w") as f:
     f.write(f"""[dns]
 listen = ["127.0.0.1:5500"]
@@ -34,8 +41,14 @@ name = "bench.test"
 nameservers = ["ns1.bench.test"]
 contact = "host@bench.test"
 file = "bench.zone"
+[[zone]]
+name = "static.test"
+nameservers = ["ns1.static.test"]
+contact = "host@static.test"
+file = "static.zone"
 """)
-    for i in range(NAMES):
+    for i in range(INSTANCES):
+        aliases = ", ".join(f'"w{k:06d}.bench.test"' for k in range(i + INSTANCES, NAMES, INSTANCES))
         f.write(f"""[[pool]]
 name = "eu{i}"
 type = "ipv4"
@@ -47,6 +60,7 @@ addresses = ["{address(2, i)}"]
 [[instance]]
 name = "w{i:06d}"
 access_domain = "w{i:06d}.bench.test"
+aliases = [{aliases}]
 ttl = 60
   [[instance.policy]]
   name = "Europe"

@@ -57,7 +57,7 @@ func (k *checker) warnf(path, format string, args ...any) {
 // isWritten tells whether some file has the key at path in the merged file, whatever its value.
 func (k *checker) isWritten(path string) bool {
 	from := k.config.merged.locate(path)
-	_, isWritten := from.doc.at.nearest(from.path)
+	_, isWritten := from.doc.positions().nearest(from.path)
 	return isWritten
 }
 

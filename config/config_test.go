@@ -71,7 +71,7 @@ func TestLoadExample(t *testing.T) {
 		t.Errorf("instances (-want +got):\n%s", diff)
 	}
 	wantPool := Pool{
-		PoolOptions: policy.PoolOptions{Name: "test1", Type: policy.TypeIPv4, Balance: policy.BalanceAll, HealthCheck: []string{"web"}, MinUp: policy.Count(1),
+		PoolOptions: &policy.PoolOptions{Name: "test1", Type: policy.TypeIPv4, Balance: policy.BalanceAll, HealthCheck: []string{"web"}, MinUp: policy.Count(1),
 			Addresses: []policy.AddressOptions{
 				{Address: "192.0.2.1", Mode: policy.ModeIntelligent, Weight: 1},
 				{Address: "192.0.2.2", Mode: policy.ModeIntelligent, Weight: 1, Remark: "rack 2"},

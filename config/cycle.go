@@ -1,6 +1,8 @@
 package config
 
 import (
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -13,6 +15,9 @@ import (
 // given by the path of their keys.
 func (k *checker) checkCycles(accessDomains map[string]string) {
 	instances := k.config.File.Instances
+	if !slices.ContainsFunc(k.config.Pools, func(p Pool) bool { return p.Type == policy.TypeDomain }) {
+		return // nothing leads anywhere
+	}
 	n := &network{checker: k, targets: map[string][]target{}, names: map[string]bool{}}
 	for i := range k.zoneRecords {
 		for owner := range k.zoneRecords[i].owners {
@@ -26,18 +31,36 @@ func (k *checker) checkCycles(accessDomains map[string]string) {
 		n.targets[name] = nil
 	}
 	for i := range instances {
-		if name := instances[i].AccessDomain; accessDomains[name] != "" {
-			n.targets[name] = append(n.targets[name], k.targets(&instances[i])...)
+		targets := k.targets(&instances[i])
+		for name := range accessNames(&instances[i]) {
+			if accessDomains[name] != "" {
+				n.targets[name] = append(n.targets[name], targets...)
+			}
 		}
 	}
 	for i := range instances {
-		k.checkCycle(&instances[i], n)
+		for name := range accessNames(&instances[i]) {
+			k.checkCycle(&instances[i], name, n)
+		}
 	}
 }
 
-// checkCycle checks where the domain pools of one instance lead.
-func (k *checker) checkCycle(instance *policy.InstanceOptions, n *network) {
-	start := instance.AccessDomain
+// accessNames yields the access domain of an instance and its aliases.
+func accessNames(instance *policy.InstanceOptions) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(instance.AccessDomain) {
+			return
+		}
+		for _, alias := range instance.Aliases {
+			if !yield(alias) {
+				return
+			}
+		}
+	}
+}
+
+// checkCycle checks where the domain pools of an instance lead from one of its names.
+func (k *checker) checkCycle(instance *policy.InstanceOptions, start string, n *network) {
 	for _, to := range n.targets[start] {
 		if trail := n.way(to.name, start, []string{plainName(start)}, map[string]bool{}); trail != nil {
 			k.errorf(to.path, "access domain %s leads back to itself: %s", quote(plainName(start)), strings.Join(trail, " -> "))

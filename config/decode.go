@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"fmt"
 	"maps"
 	"reflect"
@@ -15,10 +16,15 @@ import (
 // there, and not empty; `short:"true"`: a bare value in place of the table sets this field. A list of tables may be
 // written as a single table, and one of scalars as a single one where `single:"true"` says so. A pointer to a number is nil while the key is absent. A struct with a method
 // Validate(func(key, message string)) checks itself once its values are good.
+//
+// A document is decoded twice when it has problems: only then paths, places and messages are made.
 type decoder struct {
 	doc      *document
 	fields   map[reflect.Type][]field
+	texts    map[string]string // seen lately, so that equal ones share memory
 	problems Problems
+	isQuiet  bool // problems are not told
+	isBad    bool // there is one that was not told
 }
 
 // field is one key of an option struct.
@@ -30,6 +36,11 @@ type field struct {
 	bounds          string
 	required, short bool
 	single          bool // a bare value is a list of one
+	// What follows from its type: whether it is set from a single value, from any text or, where that is not nil, from one of
+	// these.
+	isScalar, isText bool
+	values           []string
+	preset           reflect.Value // its default, once that has been asked for
 }
 
 // place is the table that a key is in, as messages name it.
@@ -51,39 +62,112 @@ type validator interface {
 	Validate(problem func(key, message string))
 }
 
-// decode fills the struct that into points to from the document, and returns the problems.
-func decode(doc *document, into any) Problems {
-	d := &decoder{doc: doc, fields: map[reflect.Type][]field{}}
-	d.table(reflect.ValueOf(into).Elem(), doc.tree, "", place{})
-	return d.problems
+// decode fills the struct that into points to from the document, and returns the problems. Syntax is a piece of the document
+// that is no TOML; nothing else counts then.
+func decode(doc *document, into any) (problems Problems, syntax *Problem) {
+	target := reflect.ValueOf(into).Elem()
+	if doc.pieces != nil && !areLists(doc.pieces, target.Type()) {
+		if syntax = doc.parse(); syntax != nil {
+			return nil, syntax
+		}
+	}
+	for _, isQuiet := range []bool{true, false} {
+		target.SetZero()
+		d := newDecoder(doc, isQuiet)
+		d.table(target, doc.tree, "", place{})
+		if d.isBad {
+			continue
+		}
+		if !d.pieces(target) {
+			if syntax = doc.parse(); syntax != nil {
+				return nil, syntax
+			}
+			return decode(doc, into)
+		}
+		if !d.isBad {
+			return d.problems, nil
+		}
+	}
+	panic("config: a decoder that tells its problems has none that it did not tell")
+}
+
+func newDecoder(doc *document, isQuiet bool) *decoder {
+	return &decoder{doc: doc, fields: map[reflect.Type][]field{}, texts: map[string]string{}, isQuiet: isQuiet}
 }
 
 // problem adds a problem of the key at path.
 func (d *decoder) problem(path, format string, args ...any) {
-	at := d.doc.at.find(path)
+	if d.isQuiet {
+		d.isBad = true
+		return
+	}
+	at := d.doc.positions().find(path)
 	d.problems = append(d.problems, Problem{
 		File: d.doc.name, Line: at.line, Column: at.column, Key: path, Message: fmt.Sprintf(format, args...),
 	})
 }
 
+// join is join, where paths are wanted.
+func (d *decoder) join(path, key string) string {
+	if d.isQuiet {
+		return ""
+	}
+	return join(path, key)
+}
+
+// item is element, where paths are wanted.
+func (d *decoder) item(path string, i int) string {
+	if d.isQuiet {
+		return ""
+	}
+	return element(path, i)
+}
+
+// named is how messages name a key in a place.
+func (d *decoder) named(in place, key string) string {
+	if d.isQuiet {
+		return ""
+	}
+	return in.key(key)
+}
+
 // table fills a struct from a TOML table. It returns whether all values were good.
 func (d *decoder) table(into reflect.Value, tree map[string]any, path string, in place) bool {
 	fields := d.fieldsOf(into.Type())
-	good, isWritten, isKnown := true, false, true
-	keys := make([]string, 0, len(fields))
-	for _, f := range fields {
-		keys = append(keys, f.key)
+	good, known := true, 0
+	for i := range fields {
+		f := &fields[i]
 		value, ok := tree[f.key]
 		switch {
 		case ok:
-			isWritten = true
-			good = d.value(into.Field(f.index), f, value, join(path, f.key), in) && good
+			known++
+			good = d.value(into.Field(f.index), f, value, d.join(path, f.key), in) && good
 		case f.required:
 			d.problem(path, "missing key %q in %s%s", f.key, in.text, wanted(into.Field(f.index)))
 			good = false
 		default:
 			d.absent(into.Field(f.index), f)
 		}
+	}
+	if known < len(tree) {
+		d.unknown(fields, tree, path, in)
+	}
+	// In a table with unknown keys only, what seems to be missing may be there under a wrong name.
+	if good && (known == len(tree) || known > 0) {
+		d.validate(into, path, in)
+	}
+	return good
+}
+
+// unknown reports the keys of a table that none of the fields has.
+func (d *decoder) unknown(fields []field, tree map[string]any, path string, in place) {
+	if d.isQuiet {
+		d.isBad = true
+		return
+	}
+	keys := make([]string, len(fields))
+	for i := range fields {
+		keys[i] = fields[i].key
 	}
 	slices.Sort(keys)
 	for _, key := range slices.Sorted(maps.Keys(tree)) {
@@ -97,13 +181,7 @@ func (d *decoder) table(into reflect.Value, tree map[string]any, path string, in
 			message += ": known keys are " + enumerate(keys, "and")
 		}
 		d.problem(join(path, key), "%s", message)
-		isKnown = false
 	}
-	// In a table with unknown keys only, what seems to be missing may be there under a wrong name.
-	if good && (isKnown || isWritten) {
-		d.validate(into, path, in)
-	}
-	return good
 }
 
 // validate has a struct whose values are good check itself, if it can. It returns whether it found nothing.
@@ -119,9 +197,12 @@ func (d *decoder) validate(into reflect.Value, path string, in place) bool {
 }
 
 // value fills a field from a TOML value. It returns whether the value was good; after a bad one the field has its default.
-func (d *decoder) value(into reflect.Value, f field, value any, path string, in place) bool {
+func (d *decoder) value(into reflect.Value, f *field, value any, path string, in place) bool {
+	if text, ok := value.(string); ok && d.text(into, f, text) {
+		return true
+	}
 	switch {
-	case isScalar(into):
+	case f.isScalar:
 		complaint := decodeScalar(into, value, f)
 		if complaint == "" {
 			return true
@@ -131,19 +212,52 @@ func (d *decoder) value(into reflect.Value, f field, value any, path string, in 
 		return false
 	case into.Kind() == reflect.Struct:
 		if tree, ok := value.(map[string]any); ok {
+			if d.isQuiet {
+				return d.table(into, tree, path, in)
+			}
 			return d.table(into, tree, path, in.section(f.key))
 		}
-		return d.bare(into, value, path, in.key(f.key))
+		return d.bare(into, value, path, d.named(in, f.key))
 	case into.Kind() == reflect.Map:
-		return d.texts(into, f, value, path, in)
+		return d.textMap(into, f, value, path, in)
 	case into.Kind() == reflect.Slice:
 		return d.list(into, f, value, path, in)
 	}
-	panic(fmt.Sprintf("config: option %s has the type %s, which cannot be decoded", path, into.Type()))
+	panic(fmt.Sprintf("config: option %s has the type %s, which cannot be decoded", f.key, into.Type()))
 }
 
-// texts fills a map of strings from a table.
-func (d *decoder) texts(into reflect.Value, f field, value any, path string, in place) bool {
+// text sets a field that takes any text, or one of some, from a text that is good. It returns whether it has.
+func (d *decoder) text(into reflect.Value, f *field, text string) bool {
+	switch {
+	case f.values != nil:
+		i := slices.Index(f.values, text)
+		if i >= 0 {
+			into.SetString(f.values[i])
+		}
+		return i >= 0
+	case f.isText && (text != "" || !f.required):
+		into.SetString(d.own(text))
+		return true
+	}
+	return false
+}
+
+// own is a text of the tree with memory of its own, so that the whole document need not stay.
+func (d *decoder) own(text string) string {
+	const most = 1 << 12
+	if own, ok := d.texts[text]; ok {
+		return own
+	}
+	if len(d.texts) == most {
+		clear(d.texts)
+	}
+	text = strings.Clone(text)
+	d.texts[text] = text
+	return text
+}
+
+// textMap fills a map of strings from a table.
+func (d *decoder) textMap(into reflect.Value, f *field, value any, path string, in place) bool {
 	tree, ok := value.(map[string]any)
 	if !ok {
 		d.problem(path, "%s: want a table of strings, not %s", in.key(f.key), describe(value))
@@ -157,17 +271,17 @@ func (d *decoder) texts(into reflect.Value, f field, value any, path string, in 
 			ok = false
 			continue
 		}
-		texts[key] = text
+		texts[strings.Clone(key)] = strings.Clone(text)
 	}
 	into.Set(reflect.ValueOf(texts))
 	return ok
 }
 
 // list fills a slice from an array, an array of tables or, for a slice of structs, a single table.
-func (d *decoder) list(into reflect.Value, f field, value any, path string, in place) bool {
+func (d *decoder) list(into reflect.Value, f *field, value any, path string, in place) bool {
 	of := into.Type().Elem()
 	var items []any
-	paths := func(i int) string { return element(path, i) }
+	paths := func(i int) string { return d.item(path, i) }
 	switch value := value.(type) {
 	case []any:
 		items = value
@@ -197,12 +311,17 @@ func (d *decoder) list(into reflect.Value, f field, value any, path string, in p
 	}
 	good := true
 	list := reflect.MakeSlice(into.Type(), len(items), len(items))
+	of1 := &field{bounds: f.bounds, required: true}
+	of1.learn(of)
 	for i, item := range items {
-		if of.Kind() == reflect.Struct && !isScalar(list.Index(i)) {
+		if of.Kind() == reflect.Struct && !of1.isScalar {
 			good = d.element(list.Index(i), f, item, paths(i), in, i) && good
 			continue
 		}
-		if complaint := decodeScalar(list.Index(i), item, field{bounds: f.bounds, required: true}); complaint != "" {
+		if text, ok := item.(string); ok && of1.bounds == "" && d.text(list.Index(i), of1, text) {
+			continue
+		}
+		if complaint := decodeScalar(list.Index(i), item, of1); complaint != "" {
 			name := element(f.key, i)
 			if paths(i) == path {
 				name = f.key
@@ -216,22 +335,30 @@ func (d *decoder) list(into reflect.Value, f field, value any, path string, in p
 }
 
 // element fills one struct of a list from a table, or from the bare value that sets its short field.
-func (d *decoder) element(into reflect.Value, f field, item any, path string, in place, i int) bool {
+func (d *decoder) element(into reflect.Value, f *field, item any, path string, in place, i int) bool {
 	if tree, ok := item.(map[string]any); ok {
+		if d.isQuiet {
+			return d.table(into, tree, path, in)
+		}
 		return d.table(into, tree, path, d.elementPlace(into.Type(), tree, f.key, in, i))
 	}
-	return d.bare(into, item, path, in.key(element(f.key, i)))
+	return d.bare(into, item, path, d.named(in, d.item(f.key, i)))
 }
 
 // bare fills a struct from a value that is no table: it sets the short field, if the struct has one. The key is named as
 // in messages.
 func (d *decoder) bare(into reflect.Value, value any, path, key string) bool {
 	d.defaults(into)
-	for _, short := range d.fieldsOf(into.Type()) {
+	fields := d.fieldsOf(into.Type())
+	for i := range fields {
+		short := &fields[i]
 		if !short.short {
 			continue
 		}
 		target := into.Field(short.index)
+		if text, ok := value.(string); ok && d.text(target, short, text) {
+			return d.validate(into, path, place{text: key})
+		}
 		complaint := decodeScalar(target, value, short)
 		if _, isText := value.(string); !isText && complaint != "" {
 			complaint = fmt.Sprintf("want %s or a table, not %s", singular(target.Type()), describe(value))
@@ -275,22 +402,32 @@ func (d *decoder) elementPlace(of reflect.Type, tree map[string]any, key string,
 }
 
 // absent gives a field without a value its default.
-func (d *decoder) absent(into reflect.Value, f field) {
-	into.SetZero()
+func (d *decoder) absent(into reflect.Value, f *field) {
 	switch {
-	case into.Kind() == reflect.Struct && !isScalar(into):
+	case into.Kind() == reflect.Struct && !f.isScalar:
+		into.SetZero()
 		d.defaults(into)
-	case f.hasFallback:
+	case !f.hasFallback:
+		into.SetZero()
+	case f.preset.IsValid():
+		into.Set(f.preset)
+	default:
+		into.SetZero()
 		if err := setDefault(into, f.fallback); err != nil {
 			panic(fmt.Sprintf("config: default of option %s: %v", f.key, err))
+		}
+		if into.Kind() != reflect.Slice && into.Kind() != reflect.Pointer { // which would be shared
+			f.preset = reflect.New(into.Type()).Elem()
+			f.preset.Set(into)
 		}
 	}
 }
 
 // defaults gives every field of a struct its default.
 func (d *decoder) defaults(into reflect.Value) {
-	for _, f := range d.fieldsOf(into.Type()) {
-		d.absent(into.Field(f.index), f)
+	fields := d.fieldsOf(into.Type())
+	for i := range fields {
+		d.absent(into.Field(fields[i].index), &fields[i])
 	}
 }
 
@@ -319,6 +456,21 @@ func optionFields(t reflect.Type) []field {
 			required: tag.Get("required") == "true", short: tag.Get("short") == "true",
 			single: tag.Get("single") == "true",
 		})
+		fields[len(fields)-1].learn(t.Field(i).Type)
 	}
 	return fields
+}
+
+// learn notes what follows from the type of a field.
+func (f *field) learn(t reflect.Type) {
+	value := reflect.New(t).Elem()
+	f.isScalar = isScalar(value)
+	if _, hasText := value.Addr().Interface().(encoding.TextUnmarshaler); hasText || t.Kind() != reflect.String {
+		return
+	}
+	if e, ok := value.Interface().(enumeration); ok {
+		f.values = e.Values()
+		return
+	}
+	f.isText = f.bounds == ""
 }

@@ -64,7 +64,7 @@ func decodeText(t *testing.T, text string) (sample, Problems) {
 		t.Fatal(problem)
 	}
 	var s sample
-	problems := decode(doc, &s)
+	problems, _ := decode(doc, &s)
 	return s, problems.sorted()
 }
 

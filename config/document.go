@@ -4,44 +4,87 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"weak"
 
 	"github.com/BurntSushi/toml"
 )
 
-// document is one configuration file.
+// document is one configuration file. Its positions may be asked for by several goroutines.
 type document struct {
-	name string         // the file as the user named it
-	tree map[string]any // nil once it is decoded and merged; only positions are asked for later
-	at   positions
+	name string // the file as the user named it
+	text string
+	// tree is what is in the text but for pieces; nil once it is decoded and merged: only positions are asked for later.
+	tree map[string]any
+	// pieces are the elements of long lists of tables, which are parsed when they are decoded; nil for a short text.
+	pieces []piece
+
+	mu sync.Mutex // guards at
+	at weak.Pointer[positions]
 }
 
 // byteOrderMark begins a text in UTF-8 that some editors mark as such.
 const byteOrderMark = "\ufeff"
 
-// parseDocument parses the text of the file with this name. The error is a [Problem] with its position.
+// parseDocument parses the text of the file with this name. The error is a [Problem] with its position. A long text is
+// divided, and pieces of it that are no TOML are found when it is decoded.
 func parseDocument(name, text string) (*document, *Problem) {
-	text = strings.TrimPrefix(text, byteOrderMark)
-	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+	return parseDivided(name, text, longText, pieceSize)
+}
+
+// parseDivided is parseDocument that divides texts of a length into pieces of a size.
+func parseDivided(name, text string, length, size int) (*document, *Problem) {
+	doc := &document{name: name, text: strings.TrimPrefix(text, byteOrderMark)}
+	if strings.HasPrefix(doc.text, "\xff\xfe") || strings.HasPrefix(doc.text, "\xfe\xff") {
 		return nil, &Problem{File: name, Line: 1, Column: 1, Message: "the file is UTF-16: want UTF-8"}
 	}
-	at, deep := locate(text)
-	if deep != (position{}) {
-		return nil, &Problem{File: name, Line: deep.line, Column: deep.column,
-			Message: fmt.Sprintf("lists and tables nest more than %d deep", maxNesting)}
+	o := outlined(doc.text, size)
+	if o.deep >= 0 {
+		return nil, doc.problem(o.deep, fmt.Sprintf("lists and tables nest more than %d deep", maxNesting))
 	}
-	tree, err := parseTOML(text)
-	if err == nil {
-		return &document{name: name, tree: tree, at: at}, nil
+	if len(doc.text) >= length && o.isDivided {
+		if tree, err := parseTOML(o.rest); err == nil {
+			doc.tree, doc.pieces = tree, o.pieces
+			return doc, nil
+		}
 	}
-	problem := &Problem{File: name, Line: 1, Message: err.Error()}
+	return doc, doc.parse()
+}
+
+// longText is the number of octets from which a text is divided.
+const longText = 1 << 18
+
+// parse parses the text as a whole.
+func (doc *document) parse() *Problem {
+	doc.pieces = nil
+	var err error
+	if doc.tree, err = parseTOML(doc.text); err == nil {
+		return nil
+	}
 	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
 		// The parser's own line and column are of different lines where the error is at an end of line.
-		offset := min(max(syntax.Position.Start, 0), len(text))
-		problem.Line = strings.Count(text[:offset], "\n") + 1
-		problem.Column = offset - strings.LastIndexByte(text[:offset], '\n')
-		problem.Message = syntax.Message
+		return doc.problem(min(max(syntax.Position.Start, 0), len(doc.text)), syntax.Message)
 	}
-	return nil, problem
+	return &Problem{File: doc.name, Line: 1, Message: err.Error()}
+}
+
+// problem is a problem at an offset of the text.
+func (doc *document) problem(offset int, message string) *Problem {
+	return &Problem{File: doc.name, Line: strings.Count(doc.text[:offset], "\n") + 1,
+		Column: offset - strings.LastIndexByte(doc.text[:offset], '\n'), Message: message}
+}
+
+// positions are those of the keys of the text. They are found when they are asked for, since most texts have nothing to
+// report, and forgotten when nobody does for some time.
+func (doc *document) positions() positions {
+	doc.mu.Lock()
+	defer doc.mu.Unlock()
+	if at := doc.at.Value(); at != nil {
+		return *at
+	}
+	at := locate(doc.text)
+	doc.at = weak.Make(&at)
+	return at
 }
 
 // parseTOML parses a text.

@@ -208,7 +208,7 @@ func TestLocation(t *testing.T) {
 			t.Errorf("%s: %v", row.text, err)
 			continue
 		}
-		got := policy.NewPool(c.Pools[0].PoolOptions, nil).Location
+		got := policy.NewPool(*c.Pools[0].PoolOptions, nil).Location
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.text, diff)
 		}

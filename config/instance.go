@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -22,7 +23,10 @@ func (k *checker) checkInstances() {
 		at := element("instance", i)
 		joint := k.isJoint(&options[i])
 		k.checkInstance(&options[i], at, joint)
-		k.accessDomain(&options[i], at+".access_domain", joint, accessDomains)
+		k.accessDomain(&options[i].AccessDomain, at+".access_domain", joint, accessDomains)
+		for j := range options[i].Aliases {
+			k.accessDomain(&options[i].Aliases[j], element(at+".aliases", j), joint, accessDomains)
+		}
 	}
 	k.checkNameservers(accessDomains)
 	k.checkCycles(accessDomains)
@@ -63,15 +67,20 @@ func (k *checker) checkInstance(instance *policy.InstanceOptions, at string, joi
 	k.checkSources(instance, at, found, joint)
 }
 
-// accessDomain checks the access domain of one instance and enters it into known.
-func (k *checker) accessDomain(instance *policy.InstanceOptions, path string, joint bool, known map[string]string) {
-	if !k.canonical(&instance.AccessDomain, path, canonicalName) {
+// accessDomain checks an access domain, or an alias of one, and enters it into known. Joint says whether its instance can
+// answer with a CNAME.
+func (k *checker) accessDomain(text *string, path string, joint bool, known map[string]string) {
+	if !k.canonical(text, path, canonicalName) {
 		return
 	}
-	name := instance.AccessDomain
+	name := *text
 	shown := "access domain " + quote(plainName(name))
 	if first, ok := known[name]; ok {
-		k.errorf(path, "%s is that of another instance already, at %s: want one of its own", shown, k.where(first))
+		if tableOf(first) == tableOf(path) {
+			k.errorf(path, "%s is a name of this instance already, at %s: want it once", shown, k.where(first))
+		} else {
+			k.errorf(path, "%s is that of another instance already, at %s: want one of its own", shown, k.where(first))
+		}
 		return
 	}
 	known[name] = path
@@ -102,6 +111,12 @@ func (k *checker) accessDomain(instance *policy.InstanceOptions, path string, jo
 		k.errorf(path, "%s has a %s record in the zone file at %s: remove one of the two", shown,
 			dns.TypeToString[static.rr.Header().Rrtype], static.at())
 	}
+}
+
+// tableOf is the path of the list element at the start of a path: "instance[1]" of "instance[1].aliases[0]".
+func tableOf(path string) string {
+	table, _, _ := strings.Cut(path, ".")
+	return table
 }
 
 // tables are the tables of request sources of an instance: one for each address family, or a joint one for all types.

@@ -80,14 +80,19 @@ func join(path, key string) string {
 // bareKey holds what a key may consist of without quotes.
 const bareKey = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
+// isBare tells whether an octet may be in a key without quotes.
+func isBare(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+}
+
 // element is the path of element i of the list at path.
 func element(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
 // locate finds the keys of a TOML text in one lexical pass. Text that is no TOML is located up to where it goes wrong,
-// and the parser says so. When arrays and inline tables nest deeper than maxNesting, deep is where.
-func locate(text string) (at positions, deep position) {
+// and the parser says so. When arrays and inline tables nest deeper than maxNesting, that is where it goes wrong.
+func locate(text string) positions {
 	l := &locator{text: text, at: positions{}, arrays: map[string]int{}, lines: []int{0}}
 	for i := range len(text) {
 		if text[i] == '\n' {
@@ -96,19 +101,38 @@ func locate(text string) (at positions, deep position) {
 	}
 	for l.statement() {
 	}
-	return l.at, l.deep
+	return l.at
 }
 
 // locator is the state of one pass. Its methods return false when the text is at its end or no TOML.
 type locator struct {
 	text   string
 	offset int
-	lines  []int // offset of each line's first octet
-	at     positions
+	lines  []int          // offset of each line's first octet
+	at     positions      // nil: nobody wants to know positions, and paths are empty
 	arrays map[string]int // number of elements of each array of tables so far
 	table  string         // path of the table that the keys of a line go into
+	parts  []keyPart      // of the last key
+	header heading        // the last header
+	top    string         // the first part of the last key of a line
 	depth  int
-	deep   position
+	isDeep bool // it ended because values nest too deep
+}
+
+// join is join, where paths are wanted.
+func (l *locator) join(path, key string) string {
+	if l.at == nil {
+		return ""
+	}
+	return join(path, key)
+}
+
+// element is element, where paths are wanted.
+func (l *locator) element(path string, i int) string {
+	if l.at == nil {
+		return ""
+	}
+	return element(path, i)
 }
 
 // statement reads one header, or one key with its value.
@@ -118,13 +142,19 @@ func (l *locator) statement() bool {
 		return false
 	}
 	if l.text[l.offset] == '[' {
-		return l.header()
+		return l.readHeader()
 	}
 	return l.pair(l.table)
 }
 
-// header reads [table] or [[array of tables]], which all following keys go into.
-func (l *locator) header() bool {
+// heading is what a header names.
+type heading struct {
+	top     string // its first part
+	isArray bool   // an array of tables at the top of the file: [[top]]
+}
+
+// readHeader reads [table] or [[array of tables]], which all following keys go into.
+func (l *locator) readHeader() bool {
 	start, isArray := l.offset, strings.HasPrefix(l.text[l.offset:], "[[")
 	l.offset++
 	if isArray {
@@ -134,13 +164,14 @@ func (l *locator) header() bool {
 	if !ok || !l.skip("]") || isArray && !l.skip("]") {
 		return false
 	}
+	l.header = heading{parts[0].name, isArray && len(parts) == 1}
 	path := l.descend("", parts[:len(parts)-1], start)
-	path = join(path, parts[len(parts)-1].name)
+	path = l.join(path, parts[len(parts)-1].name)
 	l.mark(path, start)
-	if isArray {
+	if isArray && l.at != nil {
 		n := l.arrays[path]
 		l.arrays[path] = n + 1
-		path = element(path, n)
+		path = l.element(path, n)
 		l.mark(path, start)
 	}
 	l.table = path
@@ -153,9 +184,12 @@ func (l *locator) pair(path string) bool {
 	if !ok || !l.skip("=") {
 		return false
 	}
+	if l.depth == 0 {
+		l.top = parts[0].name
+	}
 	path = l.descend(path, parts[:len(parts)-1], -1)
 	last := parts[len(parts)-1]
-	path = join(path, last.name)
+	path = l.join(path, last.name)
 	l.mark(path, last.offset)
 	l.space()
 	return l.value(path)
@@ -164,6 +198,9 @@ func (l *locator) pair(path string) bool {
 // descend goes from the table at path through the parents named in a header or dotted key, and marks those that are
 // new: at offset, or where that is negative at their own names. In an array of tables it goes into the last element.
 func (l *locator) descend(path string, parents []keyPart, offset int) string {
+	if l.at == nil {
+		return ""
+	}
 	for _, parent := range parents {
 		path = join(path, parent.name)
 		if offset < 0 {
@@ -189,7 +226,7 @@ func (l *locator) value(path string) bool {
 		return ok
 	case '[':
 		return l.nested("]", func(i int) bool {
-			item := element(path, i)
+			item := l.element(path, i)
 			l.mark(item, l.offset)
 			return l.value(item)
 		})
@@ -207,7 +244,7 @@ func (l *locator) value(path string) bool {
 // nested reads an array or an inline table up to its closing bracket, each item by the function given.
 func (l *locator) nested(closing string, item func(i int) bool) bool {
 	if l.depth == maxNesting {
-		l.deep = l.position(l.offset)
+		l.isDeep = true
 		return false
 	}
 	l.depth++
@@ -234,9 +271,9 @@ type keyPart struct {
 	offset int
 }
 
-// key reads a key, which has at least one part.
+// key reads a key, which has at least one part. The parts are good until the next key.
 func (l *locator) key() ([]keyPart, bool) {
-	var parts []keyPart
+	parts := l.parts[:0]
 	for {
 		l.space()
 		part := keyPart{offset: l.offset}
@@ -248,7 +285,10 @@ func (l *locator) key() ([]keyPart, bool) {
 			part.name = name
 		} else {
 			rest := l.text[l.offset:]
-			n := len(rest) - len(strings.TrimLeft(rest, bareKey))
+			n := 0
+			for n < len(rest) && isBare(rest[n]) {
+				n++
+			}
 			if n == 0 {
 				return nil, false
 			}
@@ -257,6 +297,7 @@ func (l *locator) key() ([]keyPart, bool) {
 		}
 		parts = append(parts, part)
 		if !l.skip(".") {
+			l.parts = parts
 			return parts, true
 		}
 	}
@@ -265,9 +306,12 @@ func (l *locator) key() ([]keyPart, bool) {
 // quoted reads a string of any of the four kinds. The text it returns is right for the two kinds that keys may be of.
 func (l *locator) quoted() (string, bool) {
 	quote := l.text[l.offset : l.offset+1]
-	isLong := strings.HasPrefix(l.text[l.offset:], strings.Repeat(quote, 3))
+	isLong := strings.HasPrefix(l.text[l.offset+1:], quote) && strings.HasPrefix(l.text[l.offset+2:], quote)
 	if isLong {
 		quote = strings.Repeat(quote, 3)
+	} else if text, ok := plainText(l.text[l.offset:]); ok {
+		l.offset += len(text) + 2
+		return text, true
 	}
 	var text strings.Builder
 	for i := l.offset + len(quote); i < len(l.text); {
@@ -288,6 +332,19 @@ func (l *locator) quoted() (string, bool) {
 		default:
 			text.WriteByte(rest[0])
 			i++
+		}
+	}
+	return "", false
+}
+
+// plainText returns the text of a string of one line at the start of text when nothing in it is escaped.
+func plainText(text string) (string, bool) {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case text[0]:
+			return text[1:i], true
+		case '\\', '\n':
+			return "", false
 		}
 	}
 	return "", false
@@ -334,15 +391,17 @@ func (l *locator) skip(text string) bool {
 
 // space passes over spaces and tabs.
 func (l *locator) space() {
-	rest := l.text[l.offset:]
-	l.offset += len(rest) - len(strings.TrimLeft(rest, " \t"))
+	for l.offset < len(l.text) && (l.text[l.offset] == ' ' || l.text[l.offset] == '\t') {
+		l.offset++
+	}
 }
 
 // blank passes over spaces, ends of lines and comments.
 func (l *locator) blank() {
 	for {
-		rest := l.text[l.offset:]
-		l.offset += len(rest) - len(strings.TrimLeft(rest, " \t\r\n"))
+		for l.offset < len(l.text) && strings.IndexByte(" \t\r\n", l.text[l.offset]) >= 0 {
+			l.offset++
+		}
 		if !strings.HasPrefix(l.text[l.offset:], "#") {
 			return
 		}
@@ -356,6 +415,9 @@ func (l *locator) blank() {
 
 // mark gives path the position of offset, unless it has one.
 func (l *locator) mark(path string, offset int) {
+	if l.at == nil {
+		return
+	}
 	if _, ok := l.at[path]; !ok {
 		l.at[path] = l.position(offset)
 	}

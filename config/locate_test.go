@@ -32,8 +32,8 @@ addresses = ["192.0.2.1", { address = "192.0.2.2", weight = 2 }]
 last = true`
 
 func TestLocate(t *testing.T) {
-	at, deep := locate(located)
-	if deep != (position{}) {
+	at := locate(located)
+	if deep := outlined(located, 1).deep; deep >= 0 {
 		t.Errorf("nests too deep at %v", deep)
 	}
 	want := positions{
@@ -63,7 +63,7 @@ func TestLocate(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	at, _ := locate("[[pool]]\naddresses = [\"a\", { address = \"b\" }]\n[one]\nbackup = { pools = [\"x\"] }\n\"k.[1]\\\"\" = 1\n")
+	at := locate("[[pool]]\naddresses = [\"a\", { address = \"b\" }]\n[one]\nbackup = { pools = [\"x\"] }\n\"k.[1]\\\"\" = 1\n")
 	for path, want := range map[string]position{
 		"pool[0].addresses[1].address":  {2, 21},
 		"pool[0].addresses[0].address":  {2, 14}, // the short form
@@ -91,7 +91,7 @@ func TestLocateBroken(t *testing.T) {
 		"[", "[[", "[a", "[[a]", "[a]]", "a", "a =", "a = ", "a.", "= 1", "a = [", "a = [1", "a = [1 2]", "a = {", "a = {b", "a = {b = 1 c = 2}",
 		`a = "`, "a = \"\n\"", `a = """`, `a = '`, `"`, `"\`, `"\u12`, `"\uzzzz" = 1`, `a = "\`, "a = ]", "a = #", "\x00", "a = {]}",
 	} {
-		at, _ := locate(text)
+		at := locate(text)
 		if len(at) > 2 {
 			t.Errorf("%q locates %v", text, at)
 		}
@@ -100,7 +100,7 @@ func TestLocateBroken(t *testing.T) {
 
 func TestLocateDeep(t *testing.T) {
 	nested := func(n int) string { return "a = 1\nb = " + strings.Repeat("[", n) + strings.Repeat("]", n) }
-	if _, deep := locate(nested(maxNesting)); deep != (position{}) {
+	if deep := outlined(nested(maxNesting), 1).deep; deep >= 0 {
 		t.Errorf("%d levels are too deep at %v", maxNesting, deep)
 	}
 	_, problem := parseDocument("f", nested(100_000))
@@ -120,7 +120,7 @@ func checkLocated(t *testing.T, text string) {
 	var visit func(path string, value any)
 	visit = func(path string, value any) {
 		if path != "" {
-			if _, ok := doc.at[path]; !ok {
+			if _, ok := doc.positions()[path]; !ok {
 				t.Errorf("%s is not located in %q", path, text)
 			}
 			found[path] = true
@@ -142,7 +142,7 @@ func checkLocated(t *testing.T, text string) {
 	}
 	visit("", doc.tree)
 	lines := strings.Split(text, "\n")
-	for path, p := range doc.at {
+	for path, p := range doc.positions() {
 		if !found[path] {
 			t.Errorf("%s is located at %v and not decoded in %q", path, p, text)
 		}
@@ -175,7 +175,7 @@ func FuzzLocator(f *testing.F) {
 			t.Fatal(err)
 		}
 		known := map[string]bool{}
-		for path := range doc.at {
+		for path := range doc.positions() {
 			known[withoutIndexes(path)] = true
 		}
 		for _, key := range meta.Keys() {

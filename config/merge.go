@@ -5,13 +5,16 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sort"
+	"strconv"
 	"strings"
 )
 
 // merger joins the documents of a configuration into one File, and knows which document each part came from.
 type merger struct {
 	file     File
-	origins  map[string]origin // by the merged path of a section or of one element of a list
+	origins  map[string]origin // by the merged path of a section
+	lists    map[string][]run  // by the merged path of a list, in order
 	docs     []*document
 	problems Problems
 	// unread is true when some document is missing as a whole, so that references into it would seem wrong.
@@ -24,15 +27,19 @@ type origin struct {
 	path string // in the document
 }
 
+// run is the elements of a list that came from one document: from number first of the merged list to the next run.
+type run struct {
+	first int
+	doc   *document
+}
+
 // load parses the text of the main file, and whatever it includes.
 func (m *merger) load(name, text string, from *source) {
-	m.origins = map[string]origin{}
-	m.parse(name, text)
-	if m.unread {
+	m.origins, m.lists = map[string]origin{}, map[string][]run{}
+	main := m.add(name, text, true)
+	if main == nil {
 		return
 	}
-	main := m.docs[0]
-	m.decode(main, true)
 	for i, pattern := range m.file.Include {
 		key := element("include", i)
 		names, err := expand(name, pattern)
@@ -53,34 +60,33 @@ func (m *merger) load(name, text string, from *source) {
 				m.unread = true
 				continue
 			}
-			if doc := m.parse(included, string(content)); doc != nil {
-				m.decode(doc, false)
-			}
+			m.add(included, string(content), false)
 		}
 	}
 }
 
-// parse adds a document, or its problem.
-func (m *merger) parse(name, text string) *document {
+// add parses a document, decodes it and merges it; nil when it is no TOML. The defaults of the main file hold for what no
+// document says.
+func (m *merger) add(name, text string, isMain bool) *document {
+	var file File
+	var problems Problems
 	doc, problem := parseDocument(name, text)
+	if problem == nil {
+		problems, problem = decode(doc, &file)
+	}
 	if problem != nil {
 		m.problems = append(m.problems, *problem)
 		m.unread = true
 		return nil
 	}
 	m.docs = append(m.docs, doc)
-	return doc
-}
-
-// decode decodes a document and merges it. The defaults of the main file hold for what no document says.
-func (m *merger) decode(doc *document, isMain bool) {
-	var file File
-	m.problems = append(m.problems, decode(doc, &file)...)
+	m.problems = append(m.problems, problems...)
 	if _, ok := doc.tree["include"]; ok && !isMain {
 		m.problem(doc, "include", "an included file cannot include others: write the pattern into "+m.docs[0].name)
 	}
 	m.merge(doc, reflect.ValueOf(&m.file).Elem(), reflect.ValueOf(&file).Elem(), doc.tree, "", isMain)
-	doc.tree = nil
+	doc.tree, doc.pieces = nil, nil
+	return doc
 }
 
 // merge joins the keys of one table of a document to what is there. Lists of tables are appended, and so are those in
@@ -93,9 +99,14 @@ func (m *merger) merge(doc *document, into, from reflect.Value, tree map[string]
 		switch {
 		case f.key == "include" && !isMain:
 		case isTables(value.Type()):
-			for i := range value.Len() {
-				m.origins[element(at, target.Len())] = origin{doc, element(at, i)}
-				target.Set(reflect.Append(target, value.Index(i)))
+			if value.Len() == 0 {
+				break
+			}
+			m.lists[at] = append(m.lists[at], run{first: target.Len(), doc: doc})
+			if target.Len() == 0 {
+				target.Set(value)
+			} else {
+				target.Set(reflect.AppendSlice(target, value))
 			}
 		case isMain && value.Kind() == reflect.Struct && holdsTables(value.Type()):
 			section, _ := given.(map[string]any)
@@ -132,12 +143,12 @@ func holdsTables(t reflect.Type) bool {
 
 // position is where the origin is in its document.
 func (o origin) position() position {
-	return o.doc.at.find(o.path)
+	return o.doc.positions().find(o.path)
 }
 
 // problem adds a problem of the key at path in a document.
 func (m *merger) problem(doc *document, path, message string) {
-	at := doc.at.find(path)
+	at := doc.positions().find(path)
 	m.problems = append(m.problems, Problem{File: doc.name, Line: at.line, Column: at.column, Key: path, Message: message})
 }
 
@@ -148,9 +159,27 @@ func (m *merger) locate(path string) origin {
 		if from, ok := m.origins[head]; ok {
 			return origin{from.doc, from.path + path[len(head):]}
 		}
+		if from, ok := m.locateElement(head); ok {
+			return origin{from.doc, from.path + path[len(head):]}
+		}
 		head = head[:max(strings.LastIndexByte(head, '.'), strings.LastIndexByte(head, '['), 0)]
 	}
 	return origin{m.docs[0], path}
+}
+
+// locateElement is locate for an element of a merged list.
+func (m *merger) locateElement(path string) (origin, bool) {
+	open := strings.LastIndexByte(path, '[')
+	if open < 0 || !strings.HasSuffix(path, "]") {
+		return origin{}, false
+	}
+	runs := m.lists[path[:open]]
+	number, err := strconv.Atoi(path[open+1 : len(path)-1])
+	if err != nil || len(runs) == 0 {
+		return origin{}, false
+	}
+	i := sort.Search(len(runs), func(i int) bool { return runs[i].first > number }) - 1
+	return origin{runs[i].doc, element(path[:open], number-runs[i].first)}, true
 }
 
 // expand returns the files that an include pattern in the file base matches, sorted. A pattern without a wildcard

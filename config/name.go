@@ -19,7 +19,8 @@ func canonicalName(text string) (string, error) {
 	if len(name) > 253 {
 		return "", fmt.Errorf("%s is no domain name: it has %d octets, want at most 253", quote(text), len(name))
 	}
-	if addr, err := netip.ParseAddr(name); err == nil {
+	if isAddress(name) {
+		addr, _ := netip.ParseAddr(name)
 		return "", fmt.Errorf("%s is an address: want a domain name such as \"gtm.example.com\"", addr)
 	}
 	for label := range strings.SplitSeq(name, ".") {
@@ -37,6 +38,15 @@ func canonicalName(text string) (string, error) {
 		}
 	}
 	return name + ".", nil
+}
+
+// isAddress tells whether a text is an IP address.
+func isAddress(text string) bool {
+	if last := text[len(text)-1]; (last < '0' || last > '9') && !strings.Contains(text, ":") { // as most names
+		return false
+	}
+	_, err := netip.ParseAddr(text)
+	return err == nil
 }
 
 // canonicalHost is canonicalName for the name of a host, whose labels have no underscores and neither begin nor end

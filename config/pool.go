@@ -11,7 +11,7 @@ import (
 
 // Pool is one address pool with its addresses parsed and its location, if it has one, as coordinates. It is immutable.
 type Pool struct {
-	policy.PoolOptions
+	*policy.PoolOptions
 	// Addrs[i] is the address of Addresses[i]. Nil for a domain pool.
 	Addrs []netip.Addr
 }
@@ -24,6 +24,7 @@ func (k *checker) checkPools() {
 		names[i] = options[i].Name
 	}
 	k.pools = k.unique("pool", names, func(i int) string { return element("pool", i) + ".name" })
+	k.config.Pools = make([]Pool, 0, len(options))
 	for i := range options {
 		k.checkPool(&options[i], element("pool", i))
 	}
@@ -44,8 +45,11 @@ func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
 		pool.Balance = defaultBalance(isCNAME(pool))
 	}
 	k.locatePool(&pool.Location, at+".location")
-	parsed := Pool{}
-	first := map[string]int{}
+	parsed := Pool{PoolOptions: pool}
+	first := make(map[string]int, len(pool.Addresses))
+	if !isDomain {
+		parsed.Addrs = make([]netip.Addr, 0, len(pool.Addresses))
+	}
 	for i := range pool.Addresses {
 		address, key := &pool.Addresses[i].Address, element(at+".addresses", i)+".address"
 		k.checkNames(pool.Addresses[i].HealthCheck, element(at+".addresses", i)+".health_check")
@@ -66,7 +70,6 @@ func (k *checker) checkPool(pool *policy.PoolOptions, at string) {
 			parsed.Addrs = append(parsed.Addrs, addr)
 		}
 	}
-	parsed.PoolOptions = *pool
 	k.config.Pools = append(k.config.Pools, parsed)
 }
 

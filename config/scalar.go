@@ -32,7 +32,7 @@ func isScalar(into reflect.Value) bool {
 }
 
 // decodeScalar sets a field from a TOML value. It returns what is wrong and what would be right, or "".
-func decodeScalar(into reflect.Value, value any, f field) string {
+func decodeScalar(into reflect.Value, value any, f *field) string {
 	if into.Kind() == reflect.Pointer {
 		target := reflect.New(into.Type().Elem())
 		complaint := decodeScalar(target.Elem(), value, f)
@@ -77,7 +77,7 @@ func decodeScalar(into reflect.Value, value any, f field) string {
 }
 
 // decodeNumber sets a float from a TOML float or integer. It returns what is wrong and what would be right, or "".
-func decodeNumber(into reflect.Value, value any, f field) string {
+func decodeNumber(into reflect.Value, value any, f *field) string {
 	switch number := value.(type) {
 	case int64:
 		into.SetFloat(float64(number))

@@ -97,7 +97,7 @@ func (k *checker) canonical(name *string, path string, form func(string) (string
 // zoneFile reads and checks the file of one zone.
 func (k *checker) zoneFile(records *zoneRecords, zone *server.ZoneOptions, path string) {
 	k.resolve(&zone.File, path)
-	reader := &zoneReader{from: k.from, zone: zone, key: k.config.Problem(path, "").Key}
+	reader := &zoneReader{from: k.from, zone: zone, key: k.config.merged.locate(path).path}
 	if err := reader.open(); err != nil {
 		k.errorf(path, "%v", err)
 		return

@@ -127,6 +127,9 @@ func (z *zoneRecords) besideCNAME(cname record) []Problem {
 // isEmpty tells whether a record ends after its type, as the parser allows for dynamic updates (RFC 2136). Only APL may
 // be empty (RFC 3123 section 4).
 func isEmpty(rr dns.RR) bool {
+	if a, isA := rr.(*dns.A); isA && a.A != nil { // as most records of long files are
+		return false
+	}
 	blank, ok := dns.TypeToRR[rr.Header().Rrtype]
 	if !ok || rr.Header().Rrtype == dns.TypeAPL {
 		return false

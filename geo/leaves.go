@@ -1,5 +1,7 @@
 package geo
 
+import "slices"
+
 // leaves is a partition of one address family: the leaves of a binary tree over the bits of an address, in address order.
 // Each begins where the one before ends, so its depth and value are all there is to keep. No two leaves that are siblings
 // have the same value. It is what compiling works with; look-ups have a trie.
@@ -13,6 +15,11 @@ type leafBuilder struct {
 	leaves
 	at   key  // where the next leaf begins
 	done bool // the last address has been reached
+}
+
+// grow makes room for so many leaves more.
+func (b *leafBuilder) grow(n int) {
+	b.depths, b.values = slices.Grow(b.depths, n), slices.Grow(b.values, n)
 }
 
 // add appends the leaf of 2^(128-depth) keys at b.at, which must be aligned to it, and merges what can be.
@@ -53,6 +60,7 @@ func (b *leafBuilder) finish(value uint32) leaves {
 // combine(x, y).
 func overlay(a, b leaves, combine func(x, y uint32) uint32) leaves {
 	var out leafBuilder
+	out.grow(max(len(a.depths), len(b.depths)))
 	for i, j := 0, 0; !out.done; {
 		// Both leaves contain out.at, so one is inside the other, and the deeper one begins here.
 		x, y := int(a.depths[i]), int(b.depths[j])
@@ -71,6 +79,7 @@ func overlay(a, b leaves, combine func(x, y uint32) uint32) leaves {
 // relabel returns the partition with each value v replaced by values[v].
 func (l leaves) relabel(values []uint32) leaves {
 	var out leafBuilder
+	out.grow(len(l.depths))
 	for i, depth := range l.depths {
 		out.add(int(depth), values[l.values[i]])
 	}

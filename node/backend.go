@@ -67,14 +67,14 @@ func (w *world) instanceStatus() []admin.InstanceStatus {
 	all := make([]admin.InstanceStatus, len(w.instances))
 	for i, in := range w.instances {
 		o := w.config.File.Instances[i]
-		all[i] = admin.InstanceStatus{Name: in.Name, AccessDomain: in.AccessDomain, BusinessDomains: o.BusinessDomains, TTL: in.TTL}
+		all[i] = admin.InstanceStatus{Name: in.Name, AccessDomain: in.AccessDomain, Aliases: in.Aliases, BusinessDomains: o.BusinessDomains, TTL: in.TTL}
 	}
 	for _, s := range w.slots {
 		access := w.instances[s.Instance].Policies[s.Policy]
 		d := w.decision(s)
 		all[s.Instance].Policies = append(all[s.Instance].Policies, admin.PolicyStatus{
 			Name: access.Name, Sources: access.Sources, Family: d.Policy.Family.String(),
-			InForce: roleOf(d), Why: string(d.Why), Since: d.Memory.Since, Until: moment(d.Until), Sets: w.setStatus(s, d, nil),
+			InForce: roleOf(d), Why: string(d.Why), Since: d.Since, Until: moment(d.Until), Sets: w.setStatus(s, d, nil),
 		})
 	}
 	return all

@@ -74,8 +74,9 @@ func (p *plan) compileInstances(answers map[string]resolver.Answer) {
 	p.answers, p.pools, p.instances, p.targets, p.slots = answers, nil, nil, nil, nil
 	p.probed, p.users, p.measured = map[string]probe{}, map[string][]slot{}, map[string][]slot{}
 	pools := p.compilePools()
-	for _, o := range p.config.File.Instances {
-		p.compileInstance(o, pools)
+	p.instances = make([]*policy.Instance, 0, len(p.config.File.Instances))
+	for i := range p.config.File.Instances {
+		p.compileInstance(&p.config.File.Instances[i], pools)
 	}
 }
 
@@ -113,7 +114,8 @@ func (p *plan) compileChecks(prober *healthcheck.Prober) error {
 
 // compilePools compiles the pools, and lists the targets of their addresses and the canaries.
 func (p *plan) compilePools() map[string]*policy.Pool {
-	pools := map[string]*policy.Pool{}
+	pools := make(map[string]*policy.Pool, len(p.config.Pools))
+	p.pools = make([]*policy.Pool, 0, len(p.config.Pools))
 	for _, o := range p.config.Pools {
 		pool := p.compilePool(o)
 		pools[o.Name] = pool
@@ -146,17 +148,17 @@ func (p *plan) compilePool(o config.Pool) *policy.Pool {
 	switch {
 	case o.Type != policy.TypeDomain:
 		host := p.config.CheckHost(o.Name)
-		return policy.NewPool(o.PoolOptions, func(a *policy.AddressOptions) [][]string {
+		return policy.NewPool(*o.PoolOptions, func(a *policy.AddressOptions) [][]string {
 			if len(checks(a)) == 0 {
 				return nil
 			}
 			return [][]string{targets(a, netip.MustParseAddr(a.Address), host)}
 		})
 	case o.Flatten:
-		return policy.NewFlatPool(o.PoolOptions, func(a *policy.AddressOptions) []netip.Addr { return p.resolved(a.Address) },
+		return policy.NewFlatPool(*o.PoolOptions, func(a *policy.AddressOptions) []netip.Addr { return p.resolved(a.Address) },
 			func(a *policy.AddressOptions, ip netip.Addr) []string { return targets(a, ip, plainName(a.Address)) })
 	default:
-		return policy.NewPool(o.PoolOptions, func(a *policy.AddressOptions) (all [][]string) {
+		return policy.NewPool(*o.PoolOptions, func(a *policy.AddressOptions) (all [][]string) {
 			if len(checks(a)) == 0 {
 				return nil
 			}
@@ -178,8 +180,8 @@ func (p *plan) target(check string, address netip.Addr, host string) string {
 	return t.ID
 }
 
-func (p *plan) compileInstance(o policy.InstanceOptions, pools map[string]*policy.Pool) {
-	in := policy.NewInstance(o, pools)
+func (p *plan) compileInstance(o *policy.InstanceOptions, pools map[string]*policy.Pool) {
+	in := policy.NewInstance(*o, pools)
 	for i, access := range in.Policies {
 		for f, decided := range access.Decided {
 			if decided == nil || decided.Family == policy.FamilyBoth && policy.Family(f) != policy.IPv4 {
@@ -231,11 +233,16 @@ func (p *plan) undecided() []decisions {
 // put returns the decisions of one instance with one of them replaced; the old ones stay as they are.
 func (d decisions) put(s slot, decision *policy.Decision) decisions {
 	next := slices.Clone(d)
-	next[s.Policy][s.Family] = decision
-	if decision.Policy.Family == policy.FamilyBoth {
-		next[s.Policy][policy.IPv6] = decision
-	}
+	next.set(s, decision)
 	return next
+}
+
+// set is for decisions that nobody else sees yet.
+func (d decisions) set(s slot, decision *policy.Decision) {
+	d[s.Policy][s.Family] = decision
+	if decision.Policy.Family == policy.FamilyBoth {
+		d[s.Policy][policy.IPv6] = decision
+	}
 }
 
 // packed lists the slots of the view that a changed decision changes: its own, for both families when it is taken for both,

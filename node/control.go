@@ -116,6 +116,6 @@ func (n *Node) swap(w, next *world, now time.Time) error {
 // advance makes next the present world and tells what it changed.
 func (n *Node) advance(w, next *world, now time.Time) {
 	n.world.Store(next)
-	n.announce(w.memory, next, now)
+	n.announce(w.memoryBefore(next), next, now)
 	n.countTurns(w, next)
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -14,15 +15,8 @@ import (
 // clients see, and not by the names of policies. Of a policy that empties, the clients of each of its sources, and of each
 // class of clients that n sends to it, are looked for in w. It is the last look before a new configuration is published.
 func (w *world) emptied(n *world) error {
-	before := make(map[string]int, len(w.instances))
-	for i, in := range w.instances {
-		before[in.AccessDomain] = i
-	}
-	for i, in := range n.instances {
-		old, known := before[in.AccessDomain]
-		if !known {
-			continue
-		}
+	for old, i := range w.successors(n) {
+		in := n.instances[i]
 		for p := range in.Policies {
 			for _, f := range []policy.Family{policy.IPv4, policy.IPv6} {
 				if !n.promises(i, p, f) || n.answered(i, p, f) {
@@ -36,6 +30,31 @@ func (w *world) emptied(n *world) error {
 		}
 	}
 	return nil
+}
+
+// successors yields the pairs of an instance of w and one of n that answer a name in common, each pair once.
+func (w *world) successors(n *world) iter.Seq2[int, int] {
+	before := make(map[string]int, len(w.instances))
+	for i, in := range w.instances {
+		for name := range in.Names() {
+			before[name] = i
+		}
+	}
+	return func(yield func(int, int) bool) {
+		for i, in := range n.instances {
+			seen := []int(nil)
+			for name := range in.Names() {
+				old, known := before[name]
+				if !known || slices.Contains(seen, old) {
+					continue
+				}
+				seen = append(seen, old)
+				if !yield(old, i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (w *world) emptiedError(instance, p int, f policy.Family, clients string) error {
@@ -55,15 +74,7 @@ func (w *world) silenced(n *world) error {
 	if w.geo == n.geo {
 		return nil
 	}
-	before := make(map[string]int, len(w.instances))
-	for i, in := range w.instances {
-		before[in.AccessDomain] = i
-	}
-	for i, in := range n.instances {
-		old, known := before[in.AccessDomain]
-		if !known {
-			continue
-		}
+	for old, i := range w.successors(n) {
 		for _, f := range []policy.Family{policy.IPv4, policy.IPv6} {
 			silent := n.placed(i, f, func(p int) bool { return n.promises(i, p, f) && !n.answered(i, p, f) })
 			if len(silent) == 0 {

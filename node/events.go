@@ -68,9 +68,15 @@ func (n *Node) countTurns(w, next *world) {
 func (w *world) switches(before map[policyKey]policy.Memory, now time.Time) []admin.Switch {
 	var all []admin.Switch
 	for _, s := range w.slots {
+		if len(before) == 0 {
+			break
+		}
 		k, d := w.key(s), w.decision(s)
 		old, known := before[k]
-		if !known || old.Set == d.Memory.Set || old.Role == d.Memory.Role {
+		if !known {
+			continue
+		}
+		if m := d.Memory(); old.Set == m.Set || old.Role == m.Role {
 			continue
 		}
 		all = append(all, admin.Switch{
@@ -82,7 +88,12 @@ func (w *world) switches(before map[policyKey]policy.Memory, now time.Time) []ad
 }
 
 // roleOf is the role of the set in force; "none" when nothing is served.
-func roleOf(d *policy.Decision) string { return roleText(d.Memory.Role) }
+func roleOf(d *policy.Decision) string {
+	if inForce := d.InForce(); inForce != nil {
+		return inForce.Role
+	}
+	return noSet
+}
 
 func roleText(role string) string {
 	if role == "" {

@@ -76,7 +76,7 @@ func (w *world) explainDecision(e *admin.Explanation, found *view.Explanation, h
 	if found.Block.Answering != found.Policy {
 		e.FellThrough = found.Instance.Policies[found.Block.Answering].Name
 	}
-	e.InForce, e.Why, e.Since, e.Until = roleOf(d), string(d.Why), moment(d.Memory.Since), moment(d.Until)
+	e.InForce, e.Why, e.Since, e.Until = roleOf(d), string(d.Why), moment(d.Since), moment(d.Until)
 	e.Sets = w.setStatus(slot{Instance: slices.Index(w.instances, found.Instance), Policy: found.Block.Answering, Family: found.Block.Family}, d, health)
 	w.explainDistances(e, found, d)
 	e.Choice = choice(found.Block.Answer)

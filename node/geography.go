@@ -16,33 +16,62 @@ import (
 	"gtmd/server/view"
 )
 
-// use is one place of the configuration that names a request source.
+// use is a request source that the configuration names: in policies, or in a row of the latency table.
 type use struct {
 	text     string
 	selector geo.Selector
-	at       config.Problem // without a message
+	places   []usePlace
+	row      *config.Problem // of a row: where it is, without a message
 }
 
-// compileSources parses the request sources of all policies and of the latency table.
+// usePlace is where a policy names a source.
+type usePlace struct{ instance, policy, source int32 }
+
+// problem is the problem that the place has with a message.
+func (u usePlace) problem(c *config.Config, message string) config.Problem {
+	return c.Problem(fmt.Sprintf("instance[%d].policy[%d].sources[%d]", u.instance, u.policy, u.source), message)
+}
+
+// compileSources parses the request sources of all policies and of the latency table. Policies with the same sources share
+// the list of them.
 func (p *plan) compileSources() error {
 	file := &p.config.File
-	for i, o := range file.Instances {
+	known, lists := map[string]*use{}, map[string][]geo.Selector{}
+	var order []*use
+	p.sources = make([][][]geo.Selector, 0, len(file.Instances))
+	for i := range file.Instances {
+		o := &file.Instances[i]
 		sources := make([][]geo.Selector, len(o.Policies))
-		for j, access := range o.Policies {
+		for j := range o.Policies {
+			access := &o.Policies[j]
 			for k, text := range access.Sources {
-				selector, err := geo.ParseSelector(text, file.Geo.Lines, file.Geo.ISPs)
-				if err != nil {
-					return fmt.Errorf("instance %q, policy %q: %w", o.Name, access.Name, err)
+				u := known[text]
+				if u == nil {
+					selector, err := geo.ParseSelector(text, file.Geo.Lines, file.Geo.ISPs)
+					if err != nil {
+						return fmt.Errorf("instance %q, policy %q: %w", o.Name, access.Name, err)
+					}
+					u = &use{text: text, selector: selector}
+					known[text] = u
+					order = append(order, u)
 				}
-				sources[j] = append(sources[j], selector)
-				key := fmt.Sprintf("instance[%d].policy[%d].sources[%d]", i, j, k)
-				p.uses = append(p.uses, use{text, selector, p.config.Problem(key, "")})
+				u.places = append(u.places, usePlace{int32(i), int32(j), int32(k)})
 			}
-			for _, set := range append([]policy.SetOptions{access.Primary}, access.Backup...) {
-				p.places = p.places || set.Balance == policy.BalanceNearest
+			id := strings.Join(access.Sources, "\n") // which no source has
+			list, isKnown := lists[id]
+			if !isKnown {
+				for _, text := range access.Sources {
+					list = append(list, known[text].selector)
+				}
+				lists[id] = list
 			}
+			sources[j] = list
+			p.places = p.places || asksForPlaces(access)
 		}
 		p.sources = append(p.sources, sources)
+	}
+	for _, u := range order {
+		p.uses = append(p.uses, *u)
 	}
 	for _, l := range p.config.Latency {
 		selector, err := geo.ParseSelector(l.From, file.Geo.Lines, file.Geo.ISPs)
@@ -50,9 +79,15 @@ func (p *plan) compileSources() error {
 			return fmt.Errorf("latency from %q to pool %q: %w", l.From, l.Pool, err)
 		}
 		p.latency = append(p.latency, view.Latency{From: selector, Pool: l.Pool, MS: uint32(math.Round(l.MS))})
-		p.uses = append(p.uses, use{l.From, selector, l.At})
+		p.uses = append(p.uses, use{text: l.From, selector: selector, row: &l.At})
 	}
 	return nil
+}
+
+// asksForPlaces reports whether some set of a policy goes by where clients are.
+func asksForPlaces(access *policy.PolicyOptions) bool {
+	isNearest := func(set policy.SetOptions) bool { return set.Balance == policy.BalanceNearest }
+	return isNearest(access.Primary) || slices.ContainsFunc(access.Backup, isNearest)
 }
 
 // latencyOf are the entries of the latency table for the pools of an instance; nil when it goes by geography.
@@ -83,16 +118,19 @@ func (p *plan) latencyOf(instance int) []view.Latency {
 func (p *plan) tellUses(isTold func(geo.Selector) bool, message func(use) string) config.Problems {
 	var problems config.Problems
 	inTable := map[string]bool{}
-	for i, u := range p.uses {
-		isRow := i >= len(p.uses)-len(p.latency)
-		if !isTold(u.selector) || isRow && inTable[u.text] {
-			continue
-		}
-		if isRow {
+	for _, u := range p.uses {
+		switch {
+		case !isTold(u.selector) || u.row != nil && inTable[u.text]:
+		case u.row != nil:
 			inTable[u.text] = true
+			problem := *u.row
+			problem.Message = message(u)
+			problems = append(problems, problem)
+		default:
+			for _, at := range u.places {
+				problems = append(problems, at.problem(p.config, message(u)))
+			}
 		}
-		u.at.Message = message(u)
-		problems = append(problems, u.at)
 	}
 	return problems
 }

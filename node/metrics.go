@@ -187,6 +187,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		send.gauge(overridesSet, float64(count), string(kind))
 	}
+	if !w.config.File.Admin.InstanceMetrics {
+		return
+	}
 	for _, s := range w.slots {
 		m.collectPolicy(send, w.key(s), w.decision(s))
 	}
@@ -211,7 +214,10 @@ func (m *metrics) collectGeography(send sender, w *world) {
 }
 
 func (m *metrics) collectPools(send sender, w *world, health *healthcheck.Status) {
-	now, isDetailed := time.Now(), w.config.File.Admin.AddressMetrics
+	now, isDetailed, hasPools := time.Now(), w.config.File.Admin.AddressMetrics, w.config.File.Admin.InstanceMetrics
+	if !isDetailed && !hasPools {
+		return
+	}
 	for _, p := range w.pools {
 		candidates, available := 0, 0
 		for i := range p.Addresses {
@@ -228,8 +234,10 @@ func (m *metrics) collectPools(send sender, w *world, health *healthcheck.Status
 				m.collectTargets(send, p.Name, a, health)
 			}
 		}
-		send.gauge(poolAddresses, float64(candidates), p.Name)
-		send.gauge(poolAvailable, float64(available), p.Name)
+		if hasPools {
+			send.gauge(poolAddresses, float64(candidates), p.Name)
+			send.gauge(poolAvailable, float64(available), p.Name)
+		}
 	}
 }
 
@@ -294,7 +302,7 @@ func (m *metrics) collectPolicy(send sender, k policyKey, d *policy.Decision) {
 		send.gauge(activeSet, truth(i == d.Set), labels...)
 	}
 	send.gauge(failOpen, truth(d.Set >= 0 && d.Sets[d.Set].Count == 0), k.instance, k.policy, family)
-	send.gauge(lastSwitch, seconds(d.Memory.Since), k.instance, k.policy, family)
+	send.gauge(lastSwitch, seconds(d.Since), k.instance, k.policy, family)
 	for _, from := range roles {
 		for _, to := range roles {
 			if from != to {

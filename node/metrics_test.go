@@ -229,25 +229,41 @@ backup = [{ pools = ["six"] }, { pools = ["test2"] }]
 	equal(t, "answers", got, "0 0 0 0 ")
 }
 
-// TestAddressMetrics: without those of each address /metrics still has pools and sets.
-func TestAddressMetrics(t *testing.T) {
+// TestDetailMetrics: without those of each address /metrics still has pools and sets, and without those of each instance it still
+// has addresses.
+func TestDetailMetrics(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, 2)
-	n := s.start(strings.Replace(header, "[admin]", "[admin]\naddress_metrics = false", 1), pools, instance)
-	families, err := n.Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	has := map[string]bool{}
-	for _, f := range families {
-		has[f.GetName()] = true
-	}
-	for name, want := range map[string]bool{
-		"gtmd_address_up": false, "gtmd_address_transitions_total": false, "gtmd_probe_success": false,
-		"gtmd_pool_available_addresses": true, "gtmd_set_available": true, "gtmd_probes_total": true,
+	address := []string{"gtmd_address_up", "gtmd_address_transitions_total", "gtmd_probe_success"}
+	instances := []string{"gtmd_pool_available_addresses", "gtmd_set_available", "gtmd_policy_active_set", "gtmd_policy_switches_total", "gtmd_answers_total"}
+	all := []string{"gtmd_probes_total", "gtmd_overrides", "gtmd_config_info"}
+	for _, row := range []struct {
+		option     string
+		has, hasNo []string
+	}{
+		{"address_metrics = false", slices.Concat(instances, all), address},
+		{"instance_metrics = false", slices.Concat(address, all), instances},
+		{"address_metrics = false\ninstance_metrics = false", all, slices.Concat(address, instances)},
+		{"", slices.Concat(address, instances, all), nil},
 	} {
-		if has[name] != want {
-			t.Errorf("%s is there: %t, want %t", name, has[name], want)
+		s := newSite(t, 2)
+		n := s.start(strings.Replace(header, "[admin]", "[admin]\n"+row.option, 1), pools, instance)
+		families, err := n.Gatherer().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := map[string]bool{}
+		for _, f := range families {
+			has[f.GetName()] = true
+		}
+		for _, name := range row.has {
+			if !has[name] {
+				t.Errorf("%q: %s is not there", row.option, name)
+			}
+		}
+		for _, name := range row.hasNo {
+			if has[name] {
+				t.Errorf("%q: %s is there", row.option, name)
+			}
 		}
 	}
 }

@@ -37,6 +37,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Version says which program runs.
 	Version admin.Version
+	// Loaded, when not nil, is called by a goroutine of the node some time after a configuration or a database has been
+	// loaded, or refused: what loading took is no longer needed then.
+	Loaded func()
 }
 
 // Node is a running process. Its methods may be called from any goroutine.
@@ -68,6 +71,7 @@ type Node struct {
 	saving     sync.Mutex    // guards the state file and saveFailed
 	saveFailed bool
 	uncopied   chan struct{} // holds a token when a database may have no copy
+	untidy     chan struct{} // holds a token when something has been loaded
 
 	closing sync.Once
 	cancel  context.CancelFunc
@@ -85,7 +89,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		options: o, log: o.Logger, started: time.Now(), registry: prometheus.NewRegistry(), stats: stats,
 		prober: healthcheck.NewProber(), dns: server.New(o.Logger, stats),
 		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}),
-		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1), uncopied: make(chan struct{}, 1), atlas: newAtlas(),
+		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1), uncopied: make(chan struct{}, 1), untidy: make(chan struct{}, 1), atlas: newAtlas(),
 	}
 	n.setPhase("starting")
 	var undo []func()
@@ -163,6 +167,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.announce(saved.memory(), w, w.loaded)
 	n.atlas.settle(p)
 	n.touch()
+	n.tidy()
 	n.touchCopies()
 
 	running, cancel := context.WithCancel(context.Background())
@@ -173,6 +178,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.running.Go(func() { n.runDatabaseWatcher(running) })
 	n.running.Go(func() { n.runCopier(running) })
 	n.running.Go(func() { n.runResolved(running) })
+	n.running.Go(func() { n.runTidier(running) })
 	return n, nil
 }
 

@@ -146,7 +146,7 @@ func (n *Node) steer(w *world, all *overrides, changed []*override, now time.Tim
 		n.world.Store(&before)
 		return nil
 	}
-	return n.swap(w, before.redecide(due, w.status, w.memory, n.stats.Counter, now), now)
+	return n.swap(w, before.redecide(due, w.status, nil, n.stats.Counter, now), now)
 }
 
 // concerns reports whether an override is on an address of a decision.
@@ -266,8 +266,9 @@ func (w *world) emptiedBy(o *override, now time.Time) []admin.EmptiedPolicy {
 			continue
 		}
 		k, p := w.key(s), w.policyOf(s)
-		if policy.Decide(p, with.stateOf(s, w.status), w.memory[k], now).AllDown() &&
-			!policy.Decide(p, without.stateOf(s, w.status), w.memory[k], now).AllDown() {
+		previous := w.decision(s).Memory()
+		if policy.Decide(p, with.stateOf(s, w.status), previous, now).AllDown() &&
+			!policy.Decide(p, without.stateOf(s, w.status), previous, now).AllDown() {
 			emptied = append(emptied, admin.EmptiedPolicy{Instance: k.instance, Policy: k.policy, Family: k.family.String()})
 		}
 	}

@@ -24,6 +24,7 @@ func (n *Node) Reload(ctx context.Context) error {
 		return ctx.Err()
 	}
 	defer func() { n.atlas.settle(n.world.Load().plan) }()
+	defer n.tidy()
 	var built *view.View
 	p, err := n.load(ctx, n.world.Load().databases)
 	if err == nil {

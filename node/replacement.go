@@ -211,8 +211,9 @@ func (w *world) relocated(before *world, p *plan, built *view.View, counter func
 	return &next
 }
 
-// tellDatabases logs what became of each file that has changed.
+// tellDatabases logs what became of each file that has changed, which has been loaded.
 func (n *Node) tellDatabases(before *world, after []*database, took time.Duration) {
+	n.tidy()
 	for i, d := range after {
 		old := before.databases[i]
 		switch {

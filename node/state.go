@@ -111,7 +111,7 @@ func (w *world) body(targets map[string]healthcheck.Saved, switches []admin.Swit
 	}
 	for _, s := range w.slots {
 		k := w.key(s)
-		b.Policies = append(b.Policies, savedPolicy{k.instance, k.policy, k.family.String(), w.memory[k]})
+		b.Policies = append(b.Policies, savedPolicy{k.instance, k.policy, k.family.String(), w.decision(s).Memory()})
 	}
 	return b
 }

@@ -28,7 +28,7 @@ func TestStateRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, "state", got, body)
-	check(t, "memory", got.memory(), w.memory)
+	check(t, "memory", got.memory(), w.memory())
 	check(t, "families", families(got), "ipv4 ipv6 ipv4 ipv6 ipv4 both both")
 	again, err := encodeState(w.body(body.Targets, switches, at(9)))
 	if err != nil || !bytes.Equal(text, again) {

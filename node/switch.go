@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,7 @@ func (n *Node) Switch(ctx context.Context, r admin.SwitchRequest) (admin.SwitchR
 // remembered in its place, as if it had been chosen just now.
 func (n *Node) switchSet(r admin.SwitchRequest) (admin.SwitchResult, error) {
 	w, now := n.world.Load(), time.Now()
-	memory := maps.Clone(w.memory)
+	memory := map[policyKey]policy.Memory{} // of what is moved
 	result := admin.SwitchResult{SwitchRequest: r}
 	known, found := false, false
 	var moved []slot
@@ -75,7 +74,7 @@ func kept(families []admin.KeptFamily) error {
 	return errors.New(strings.Join(reasons, "; "))
 }
 
-// moveTo changes the memory of a decision so that the set of this role is in force; it reports whether there is such a set.
+// moveTo enters the memory of a decision, changed so that the set of this role is in force, into memory; it reports whether there is such a set.
 func (w *world) moveTo(s slot, role string, memory map[policyKey]policy.Memory, now time.Time) (found bool, err error) {
 	d, k := w.decision(s), w.key(s)
 	i := 0
@@ -96,7 +95,7 @@ func (w *world) moveTo(s slot, role string, memory map[policyKey]policy.Memory, 
 		return true, fmt.Errorf("policy %q has failback = \"auto\" and its %s set is available, so it would return at once: "+
 			"set failback = \"manual\", or pin it with switch", k.policy, roleOf(d))
 	}
-	m := memory[k]
+	m := d.Memory()
 	m.Set, m.Role, m.Since = d.Policy.SetID(i), role, now
 	memory[k] = m
 	return true, nil

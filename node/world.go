@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -17,7 +16,6 @@ type world struct {
 	*plan
 	loaded    time.Time // when the configuration was read
 	status    *healthcheck.Status
-	memory    map[policyKey]policy.Memory
 	decisions []decisions // by instance
 	rtts      rtts
 	overrides *overrides
@@ -31,7 +29,30 @@ type heritage struct {
 	overrides *overrides
 }
 
-func (w *world) inherited() heritage { return heritage{w.memory, w.rtts, w.overrides} }
+func (w *world) inherited() heritage { return heritage{w.memory(), w.rtts, w.overrides} }
+
+// memory is what its decisions leave for the next ones.
+func (w *world) memory() map[policyKey]policy.Memory {
+	all := make(map[policyKey]policy.Memory, len(w.slots))
+	for _, s := range w.slots {
+		all[w.key(s)] = w.decision(s).Memory()
+	}
+	return all
+}
+
+// memoryBefore is memory without that of decisions which stand in next as they are.
+func (w *world) memoryBefore(next *world) map[policyKey]policy.Memory {
+	if w.plan != next.plan {
+		return w.memory()
+	}
+	changed := map[policyKey]policy.Memory{}
+	for _, s := range w.slots {
+		if d := w.decision(s); d != next.decision(s) {
+			changed[w.key(s)] = d.Memory()
+		}
+	}
+	return changed
+}
 
 // policyKey names a decision by names, which outlive a reload.
 type policyKey struct {
@@ -106,14 +127,13 @@ func first(p *plan, status *healthcheck.Status, before heritage, generation uint
 // decide is first without the view.
 func decide(p *plan, status *healthcheck.Status, before heritage, now time.Time) *world {
 	w := &world{
-		plan: p, loaded: now, status: status, memory: map[policyKey]policy.Memory{}, decisions: p.undecided(), overrides: before.overrides,
+		plan: p, loaded: now, status: status, decisions: p.undecided(), overrides: before.overrides,
 	}
 	w.rtts = w.hold(before.rtts, status, now)
 	for _, s := range p.slots {
-		k, access := p.key(s), p.policyOf(s)
-		d := policy.Decide(access, w.stateOf(s, status), adopt(access, before.memory[k]), now)
-		w.decisions[s.Instance] = w.decisions[s.Instance].put(s, d)
-		w.memory[k] = d.Memory
+		access := p.policyOf(s)
+		d := policy.Decide(access, w.stateOf(s, status), adopt(access, before.memory[p.key(s)]), now)
+		w.decisions[s.Instance].set(s, d)
 	}
 	return w
 }
@@ -162,11 +182,11 @@ func adopt(p *policy.Policy, m policy.Memory) policy.Memory {
 // next makes the world after a change of health or after a deadline: only decisions that a turned target takes part in,
 // or whose own time has come, are made anew.
 func (w *world) next(status *healthcheck.Status, counter func(view.CounterKey) int, now time.Time) *world {
-	return w.redecide(w.due(status, now), status, w.memory, counter, now)
+	return w.redecide(w.due(status, now), status, nil, counter, now)
 }
 
-// redecide makes the world in which some decisions are made anew, each from its entry in memory. Without any, its view
-// is that of w.
+// redecide makes the world in which some decisions are made anew, each from its entry in memory or, where it has none, from what
+// it leaves itself. Without any, its view is that of w.
 func (w *world) redecide(due []slot, status *healthcheck.Status, memory map[policyKey]policy.Memory,
 	counter func(view.CounterKey) int, now time.Time) *world {
 	n := *w
@@ -174,13 +194,15 @@ func (w *world) redecide(due []slot, status *healthcheck.Status, memory map[poli
 	if len(due) == 0 {
 		return &n
 	}
-	n.memory, n.decisions = maps.Clone(memory), slices.Clone(w.decisions)
+	n.decisions = slices.Clone(w.decisions)
 	var packed []slot
 	for _, s := range due {
-		k := w.key(s)
-		d := policy.Decide(w.policyOf(s), w.stateOf(s, status), memory[k], now)
+		previous, isGiven := memory[w.key(s)]
+		if !isGiven {
+			previous = w.decision(s).Memory()
+		}
+		d := policy.Decide(w.policyOf(s), w.stateOf(s, status), previous, now)
 		n.decisions[s.Instance] = n.decisions[s.Instance].put(s, d)
-		n.memory[k] = d.Memory
 		packed = append(packed, w.packed(s)...)
 	}
 	n.view = w.view.Replace(w.view.Generation+1, n.viewInstances(), packed, counter)

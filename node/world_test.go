@@ -220,7 +220,7 @@ func TestNext(t *testing.T) {
 	check(t, "generation", down.view.Generation, 8)
 	check(t, "in force", roleOf(down.decision(s)), "backup")
 	check(t, "before", roleOf(w.decision(s)), "primary") // w is as it was
-	check(t, "memory before", w.memory[w.key(s)].Role, "primary")
+	check(t, "memory before", w.memory()[w.key(s)].Role, "primary")
 
 	recovered := down.next(statusOf(up...), nil, at(20))
 	check(t, "in force", roleOf(recovered.decision(s)), "backup")
@@ -267,11 +267,20 @@ func TestEmptied(t *testing.T) {
 		text = head + "access_domain = \"one.gtm.test\"\nunmatched = \"nodata\"\n" + tail[strings.Index(tail, "[[instance.policy]]\nname = \"Office\""):]
 		return strings.ReplaceAll(text, "fall_through = true\n", "")
 	}
+	withAlias := func(text, instance string) string {
+		domain := fmt.Sprintf("access_domain = \"%s.gtm.test\"\n", instance)
+		return strings.Replace(text, domain, domain+"aliases = [\"x.gtm.test\", \"alias.gtm.test\"]\n", 1)
+	}
+	renamed := strings.NewReplacer("one.gtm", "uno.gtm", "two.gtm", "due.gtm")
 	for _, row := range []struct {
 		name, before, after string
 		want                string
 	}{
 		{"the same", region, region, ""},
+		{"an alias stays", withAlias(region, "one"), withAlias(renamed.Replace(offline("a", "b")), "uno"), `instance "one", policy "Global" (ipv4): every address is offline`},
+		{"an alias goes to another instance", withAlias(region, "two"), withAlias(renamed.Replace(offline("a", "b")), "uno"), `instance "one", policy "Global" (ipv4)`},
+		{"an alias becomes an access domain", withAlias(region, "one"), strings.Replace(offline("a", "b"), "one.gtm", "alias.gtm", 1), `instance "one", policy "Global" (ipv4)`},
+		{"an alias that is new", region, withAlias(renamed.Replace(offline("a", "b")), "uno"), ""},
 		{"a line inside another", region, narrower, `instance "one", policy "Desk" (ipv4)`},
 		{"a line inside another, where nobody has everybody", withoutGlobal(region), withoutGlobal(narrower), `instance "one", policy "Desk" (ipv4)`},
 		{"a line inside one that was empty", offline("a", "b"), narrower, ""},
@@ -357,9 +366,6 @@ func TestMoveTo(t *testing.T) {
 		before := map[policyKey]policy.Memory{{"one", "Global", policy.IPv4}: {Set: row.inForce, Role: row.inForce, Since: at(0)}}
 		w := worldOf(t, story(row.options), before, at(10), row.verdicts...)
 		memory := map[policyKey]policy.Memory{}
-		for k, m := range w.memory {
-			memory[k] = m
-		}
 		found, err := w.moveTo(s, row.role, memory, at(20))
 		got := ""
 		if err != nil {

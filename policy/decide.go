@@ -60,8 +60,22 @@ type Decision struct {
 	Again time.Time
 	// TTL of the answers, in seconds.
 	TTL uint32
-	// Memory is to be given to the next decision.
-	Memory Memory
+	// Since is when the set in force came into force; without one, since when nothing is served.
+	Since time.Time
+}
+
+// Memory is to be given to the next decision.
+func (d *Decision) Memory() Memory {
+	m := Memory{Since: d.Since, Available: make(map[string]time.Time, len(d.Sets))}
+	if d.Set >= 0 {
+		m.Set, m.Role = d.Policy.SetID(d.Set), d.Policy.Sets[d.Set].Role
+	}
+	for i := range d.Sets {
+		if d.Sets[i].Available {
+			m.Available[d.Policy.SetID(i)] = d.Sets[i].Since
+		}
+	}
+	return m
 }
 
 // Ref names an address of a set: the index of the member and of the address in its pool.
@@ -154,31 +168,29 @@ func (d *Decision) InForce() *Set {
 // The same input gives the same decision.
 func Decide(p *Policy, state State, previous Memory, now time.Time) *Decision {
 	d := &Decision{Policy: p, Sets: make([]SetState, len(p.Sets))}
-	d.Memory.Available = make(map[string]time.Time, len(p.Sets))
 	horizon := horizon{now: now}
 	for i := range p.Sets {
 		d.Sets[i] = survey(&p.Sets[i], state, &horizon)
 		if !d.Sets[i].Available {
 			continue
 		}
-		id := p.SetID(i)
-		since, was := previous.Available[id]
+		since, was := previous.Available[p.SetID(i)]
 		if !was || since.After(now) { // The clock was set back: waiting for the old time would delay failback by the jump.
 			since = now
 		}
-		d.Sets[i].Since, d.Memory.Available[id] = since, since
+		d.Sets[i].Since = since
 	}
 
 	d.Set, d.Why = d.choose(previous, now)
 	horizon.add(d.Until)
+	inForce := ""
 	if d.Set >= 0 {
 		d.serve(state, &horizon)
-		set := &p.Sets[d.Set]
-		d.Memory.Set, d.Memory.Role = p.SetID(d.Set), set.Role
+		inForce = p.SetID(d.Set)
 	}
-	d.Memory.Since = now
-	if d.Memory.Set == previous.Set && !previous.Since.IsZero() {
-		d.Memory.Since = previous.Since
+	d.Since = now
+	if inForce == previous.Set && !previous.Since.IsZero() {
+		d.Since = previous.Since
 	}
 	d.TTL = p.ttl(&horizon)
 	d.Until, d.Again = horizon.until, first(horizon.until, horizon.step)

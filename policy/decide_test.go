@@ -131,10 +131,10 @@ func TestDecideSets(t *testing.T) {
 		t.Error("the decision is not about the policy that was decided")
 	}
 	equal(t, "all down", d.AllDown(), false)
-	equal(t, "set remembered", d.Memory.Set, "a+a/2")
-	equal(t, "role remembered", d.Memory.Role, "primary")
-	equal(t, "since", d.Memory.Since, epoch.Add(time.Minute))
-	equalTimes(t, "available since", d.Memory.Available, map[string]time.Time{"a+a/2": epoch.Add(time.Minute)})
+	equal(t, "set remembered", d.Memory().Set, "a+a/2")
+	equal(t, "role remembered", d.Memory().Role, "primary")
+	equal(t, "since", d.Memory().Since, epoch.Add(time.Minute))
+	equalTimes(t, "available since", d.Memory().Available, map[string]time.Time{"a+a/2": epoch.Add(time.Minute)})
 }
 
 // TestDecideAllDown tells fail open from what is only below its threshold, or pinned to a set that is down.

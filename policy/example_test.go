@@ -65,7 +65,7 @@ func ExampleDecide() {
 		}
 		now := start.Add(time.Duration(round.second) * time.Second)
 		d := policy.Decide(p, policy.State{Health: health}, memory, now)
-		memory = d.Memory
+		memory = d.Memory()
 
 		fmt.Print(now.Format(time.TimeOnly), " ", d.InForce().Role, " (", d.Why, ")")
 		for _, ref := range d.Serve {

@@ -143,7 +143,7 @@ func TestFailback(t *testing.T) {
 				w, now := newWorld(), epoch.Add(time.Duration(s.at)*time.Second)
 				d := policy.Decide(w.policy(row.options, s.sets...), policy.State{Health: w.of}, memory, now)
 				equal(t, now.Format(time.TimeOnly), show(d, now), s.want)
-				memory = saved(t, d.Memory)
+				memory = saved(t, d.Memory())
 			}
 		})
 	}
@@ -164,7 +164,7 @@ func TestFailbackAfterPin(t *testing.T) {
 		d := policy.Decide(w.policy(o, "a:+", "b:+"), policy.State{Health: w.of}, policy.Memory{}, epoch)
 		equal(t, "pinned", show(d, epoch), "backup, pinned: b1")
 		o.Switch = policy.SwitchAuto
-		d = policy.Decide(w.policy(o, "a:+", "b:+"), policy.State{Health: w.of}, d.Memory, epoch.Add(time.Minute))
+		d = policy.Decide(w.policy(o, "a:+", "b:+"), policy.State{Health: w.of}, d.Memory(), epoch.Add(time.Minute))
 		equal(t, string(row.failback), show(d, epoch), row.want)
 	}
 }
@@ -194,14 +194,14 @@ func TestMemory(t *testing.T) {
 		w := newWorld()
 		d := policy.Decide(w.policy(o, s.sets...), policy.State{Health: w.of}, memory, second(s.at))
 		what := second(s.at).Format(time.TimeOnly)
-		equal(t, what, d.Memory.Set, s.set)
-		equal(t, what, d.Memory.Role, s.role)
-		equal(t, what, d.Memory.Since, second(s.since))
-		equalTimes(t, what, d.Memory.Available, s.available)
+		equal(t, what, d.Memory().Set, s.set)
+		equal(t, what, d.Memory().Role, s.role)
+		equal(t, what, d.Memory().Since, second(s.since))
+		equalTimes(t, what, d.Memory().Available, s.available)
 		for i, state := range d.Sets {
 			equal(t, what, state.Since, s.available[d.Policy.SetID(i)])
 		}
-		memory = saved(t, d.Memory)
+		memory = saved(t, d.Memory())
 	}
 }
 
@@ -209,16 +209,16 @@ func TestMemory(t *testing.T) {
 func TestMemoryFirstEmpty(t *testing.T) {
 	w := newWorld()
 	d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:x"), policy.State{Health: w.of}, policy.Memory{}, epoch)
-	equal(t, "since", d.Memory.Since, epoch)
-	d = policy.Decide(d.Policy, policy.State{Health: w.of}, d.Memory, epoch.Add(time.Hour))
-	equal(t, "since", d.Memory.Since, epoch)
+	equal(t, "since", d.Memory().Since, epoch)
+	d = policy.Decide(d.Policy, policy.State{Health: w.of}, d.Memory(), epoch.Add(time.Hour))
+	equal(t, "since", d.Memory().Since, epoch)
 }
 
 // TestMemoryText pins the form in which memory is saved.
 func TestMemoryText(t *testing.T) {
 	w := newWorld()
 	d := policy.Decide(w.policy(policy.PolicyOptions{}, "a:+", "b:-"), policy.State{Health: w.of}, policy.Memory{}, epoch)
-	text, err := json.Marshal(d.Memory)
+	text, err := json.Marshal(d.Memory())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -11,12 +12,28 @@ type Instance struct {
 	Name string
 	// AccessDomain is the canonical name: lower case, with its trailing dot.
 	AccessDomain string
+	// Aliases are further names that get the same answers, in the same form.
+	Aliases []string
 	// TTL of the answers, in seconds.
 	TTL uint32
 	// Together is true when some set is a domain set: then one table of request sources serves all question types, so that a
 	// name is never a CNAME for one type and an address for another.
 	Together bool
 	Policies []Access
+}
+
+// Names yields the access domain and its aliases.
+func (in *Instance) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(in.AccessDomain) {
+			return
+		}
+		for _, alias := range in.Aliases {
+			if !yield(alias) {
+				return
+			}
+		}
+	}
 }
 
 // Access is one access policy of an instance in the forms it is decided in.
@@ -34,12 +51,15 @@ type Access struct {
 // its coordinates.
 func NewPool(o PoolOptions, targets func(*AddressOptions) [][]string) *Pool {
 	p := o.empty(o.Type)
+	p.Addresses = make([]Address, 0, len(o.Addresses))
 	for i := range o.Addresses {
 		a := &o.Addresses[i]
 		address := o.address(a, a.Address)
 		if o.Type != TypeDomain {
 			address.IP = netip.MustParseAddr(a.Address)
-			address.Name = address.IP.String()
+			if canonical := address.IP.String(); canonical != address.Name {
+				address.Name = canonical
+			}
 		}
 		if a.Mode == ModeIntelligent && targets != nil {
 			address.Targets = targets(a)
@@ -92,7 +112,7 @@ func (o *PoolOptions) address(a *AddressOptions, name string) Address {
 
 // NewInstance compiles an instance. Every pool that it names must be in pools.
 func NewInstance(o InstanceOptions, pools map[string]*Pool) *Instance {
-	in := &Instance{Name: o.Name, AccessDomain: o.AccessDomain, TTL: uint32(o.TTL)}
+	in := &Instance{Policies: make([]Access, 0, len(o.Policies)), Name: o.Name, AccessDomain: o.AccessDomain, Aliases: o.Aliases, TTL: uint32(o.TTL)}
 	joint := newJoint(o, pools)
 	for _, p := range o.Policies {
 		in.Together = in.Together || joint.hasDomain(p)
@@ -130,14 +150,9 @@ func (j joint) decides(p PolicyOptions) bool {
 }
 
 func (j joint) hasDomain(p PolicyOptions) bool {
-	for _, set := range append([]SetOptions{p.Primary}, p.Backup...) {
-		for _, ref := range set.Pools {
-			if j.pools[ref.Pool].isCNAME() {
-				return true
-			}
-		}
-	}
-	return false
+	isCNAME := func(ref PoolRefOptions) bool { return j.pools[ref.Pool].isCNAME() }
+	return slices.ContainsFunc(p.Primary.Pools, isCNAME) ||
+		slices.ContainsFunc(p.Backup, func(set SetOptions) bool { return slices.ContainsFunc(set.Pools, isCNAME) })
 }
 
 func isGlobal(sources []string) bool {
@@ -150,7 +165,12 @@ func newPolicy(of *InstanceOptions, o PolicyOptions, family Family, pools map[st
 		Name: o.Name, Family: family, Switch: o.Switch, Failback: o.Failback,
 		FailbackDelay: o.FailbackDelay, WhenAllDown: o.WhenAllDown, TTL: uint32(of.TTL), MinTTL: uint32(of.TTLMin),
 	}
-	for i, so := range append([]SetOptions{o.Primary}, o.Backup...) {
+	p.Sets = make([]Set, 0, 1+len(o.Backup))
+	for i := range 1 + len(o.Backup) {
+		so := &o.Primary
+		if i > 0 {
+			so = &o.Backup[i-1]
+		}
 		set := Set{Role: role(i), Balance: so.Balance, MinAvailable: so.MinAvailable, MaxAnswers: so.MaxAnswers}
 		for _, ref := range so.Pools {
 			for _, pool := range pools[ref.Pool].forms(family) {

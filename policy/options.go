@@ -259,6 +259,8 @@ type InstanceOptions struct {
 	Name string `toml:"name" required:"true"`
 	// The CNAME access domain: the name that a CDN takes as its origin. It lies in one of the zones.
 	AccessDomain string `toml:"access_domain" required:"true"`
+	// Further names that answer exactly as access_domain does: they share its policies, what is in force in them, and its counters. Each lies in one of the zones, and is the access domain of no other instance.
+	Aliases []string `toml:"aliases"`
 	// The names that users ask for. The first is the Host header and the TLS name of health checks that name none.
 	BusinessDomains []string `toml:"business_domains"`
 	// Global TTL of the answers, in seconds.

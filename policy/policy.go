@@ -228,10 +228,20 @@ func (p *Policy) index(id string) int {
 
 // pools joins the names of the pools by "+"; what stands between names is escaped inside one.
 func (s *Set) pools() string {
-	escape := strings.NewReplacer(`\`, `\\`, "+", `\+`, "#", `\#`)
+	if len(s.Members) == 1 {
+		return escaped(s.Members[0].Pool.Name)
+	}
 	names := make([]string, len(s.Members))
 	for i, m := range s.Members {
-		names[i] = escape.Replace(m.Pool.Name)
+		names[i] = escaped(m.Pool.Name)
 	}
 	return strings.Join(names, "+")
+}
+
+// escaped is the name of a pool, inside which what stands between names is escaped.
+func escaped(name string) string {
+	if !strings.ContainsAny(name, `\+#`) {
+		return name
+	}
+	return strings.NewReplacer(`\`, `\\`, "+", `\+`, "#", `\#`).Replace(name)
 }

@@ -167,7 +167,7 @@ func TestProperties(t *testing.T) {
 					t.Fatalf("decided %s, golden model says %q, %s", show(d, now), role, why)
 				}
 				same(t, "decided again", policy.Decide(p, policy.State{Health: r.of}, memory, now), d)
-				same(t, "decided again with its own memory", policy.Decide(p, policy.State{Health: r.of}, d.Memory, now), d)
+				same(t, "decided again with its own memory", policy.Decide(p, policy.State{Health: r.of}, d.Memory(), now), d)
 				checkServed(t, d)
 				checkUntil(t, r, d, now)
 				for _, asked := range []policy.Family{policy.IPv4, policy.IPv6} {
@@ -175,7 +175,7 @@ func TestProperties(t *testing.T) {
 					checkAnswer(t, d, asked, costs)
 					checkMoves(t, d, asked, costs)
 				}
-				memory, now = d.Memory, now.Add(time.Duration(rapid.IntRange(0, 25).Draw(t, "pause"))*time.Second)
+				memory, now = d.Memory(), now.Add(time.Duration(rapid.IntRange(0, 25).Draw(t, "pause"))*time.Second)
 			}
 		}
 	})
@@ -253,13 +253,13 @@ func checkMoves(t *rapid.T, d *policy.Decision, f policy.Family, costs policy.Co
 // checkUntil checks that a decision holds until it says, and changes then.
 func checkUntil(t *rapid.T, r *randomWorld, d *policy.Decision, now time.Time) {
 	if d.Until.IsZero() {
-		later := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory, now.Add(1000*time.Hour))
+		later := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory(), now.Add(1000*time.Hour))
 		equal(t, "much later", [2]any{later.Set, later.Why}, [2]any{d.Set, d.Why})
 		return
 	}
-	before := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory, d.Until.Add(-1))
+	before := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory(), d.Until.Add(-1))
 	equal(t, "before", [3]any{before.Set, before.Why, before.Until}, [3]any{d.Set, d.Why, d.Until})
-	then := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory, d.Until)
+	then := policy.Decide(d.Policy, policy.State{Health: r.of}, d.Memory(), d.Until)
 	if !d.Until.After(now) || then.Set == d.Set {
 		t.Fatalf("%s, and then %s", show(d, now), show(then, now))
 	}

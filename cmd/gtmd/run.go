@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -39,6 +40,8 @@ SIGUSR1 writes the state of everything to the log.`,
 			}
 			return serve(c.Context(), node.Options{
 				Name: file, Load: func() (*config.Config, error) { return config.Load(file) }, Logger: log, Version: version(),
+				// What a large configuration took while it was loaded is given back, and not kept for the next time.
+				Loaded: debug.FreeOSMemory,
 			}, nil)
 		},
 	}

@@ -62,7 +62,7 @@ func printStatus(out io.Writer, s *admin.Status) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", d.Path, d.Type, d.Built.UTC().Format(time.DateOnly), age(d.Built), state)
 	}
 	for _, in := range s.Instances {
-		fmt.Fprintf(w, "\n%s  %s  TTL %d\n", in.Name, in.AccessDomain, in.TTL)
+		fmt.Fprintf(w, "\n%s  %s%s  TTL %d\n", in.Name, in.AccessDomain, aliases(in.Aliases), in.TTL)
 		for _, p := range in.Policies {
 			fmt.Fprintf(w, "  %s (%s) %s: %s in force, %s, for %s%s\n", p.Name, strings.Join(p.Sources, ", "), p.Family, p.InForce, p.Why, age(p.Since), until(p.Until))
 			for _, set := range p.Sets {
@@ -84,6 +84,19 @@ func printStatus(out io.Writer, s *admin.Status) error {
 		fmt.Fprintf(w, "%s\t%s, %s %s\t%s -> %s\t%s\t%s\n", sw.Time.Local().Format(time.DateTime), sw.Instance, sw.Policy, sw.Family, sw.From, sw.To, sw.Why, sw.Reason)
 	}
 	return w.Flush()
+}
+
+// aliases is what stands behind an access domain for its aliases.
+func aliases(names []string) string {
+	const most = 3
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) > most:
+		return fmt.Sprintf(" and %d aliases", len(names))
+	default:
+		return ", " + strings.Join(names, ", ")
+	}
 }
 
 // printPool writes the rows of a pool. An address with several checks has a row for each below its own.

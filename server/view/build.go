@@ -82,19 +82,22 @@ type builder struct {
 // Build compiles a View. It fails, with every reason, on input that the configuration should have refused: a zone
 // without SOA, an access domain outside every zone or where something else is.
 func Build(input Input) (*View, error) {
+	size := input.size()
 	b := &builder{
 		view: &View{
-			Generation: input.Generation, geo: input.Map,
+			Generation: input.Generation, nodes: make([]node, 0, size), geo: input.Map,
 			refused: &wire.Answer{RCode: wire.Refused},
 		},
 		input:   input,
-		names:   map[string]int32{},
-		access:  map[string]bool{},
+		names:   make(map[string]int32, size),
+		access:  make(map[string]bool, len(input.Instances)),
 		apexes:  map[string]int32{},
 		regions: map[[sha256.Size]byte]*regions{},
 	}
 	for _, in := range input.Instances {
-		b.access[key(in.AccessDomain)] = true
+		for name := range in.Names() {
+			b.access[key(name)] = true
+		}
 	}
 	// The longest name first: a name belongs to the nearest zone above it.
 	zones := slices.Clone(input.Zones)
@@ -120,10 +123,25 @@ func Build(input Input) (*View, error) {
 		b.zones[n.zone].compile(n, k)
 	}
 	b.finish()
+	if cap(b.view.nodes) > 2*len(b.view.nodes) { // many records have the same name
+		b.view.nodes = slices.Clone(b.view.nodes)
+	}
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, err
 	}
 	return b.view, nil
+}
+
+// size is how many names there are about, those between others and with several records left aside.
+func (input *Input) size() int {
+	count := len(input.Instances) + len(input.Zones)
+	for i := range input.Instances {
+		count += len(input.Instances[i].Aliases)
+	}
+	for i := range input.Zones {
+		count += len(input.Zones[i].Records)
+	}
+	return count
 }
 
 func (b *builder) fail(format string, args ...any) {
@@ -158,27 +176,11 @@ func (b *builder) holder(k string) int32 {
 	}
 }
 
-// addInstance adds an access domain with regions and their slots for each family.
+// addInstance adds the names of an instance, which share one access with regions and their slots for each family.
 func (b *builder) addInstance(in *Instance) {
-	k := key(in.AccessDomain)
-	z := b.holder(k)
-	if z < 0 {
-		b.fail("instance %q: access domain %s lies outside every zone", in.Name, in.AccessDomain)
-		return
+	for name := range in.Names() {
+		b.addAccessDomain(in, name)
 	}
-	zone := b.zones[z]
-	n := b.node(k, zone.index, zone.apex)
-	switch {
-	case n.access >= 0:
-		b.fail("instance %q: access domain %s belongs to another instance too", in.Name, in.AccessDomain)
-	case zone.cut(k) != "":
-		b.fail("instance %q: access domain %s lies below a delegation", in.Name, in.AccessDomain)
-	case strings.HasPrefix(k, "\x01*"):
-		b.fail("instance %q: access domain %s is a wildcard", in.Name, in.AccessDomain)
-	case zone.owners[k] != nil && (k != zone.apex || in.Together || zone.owners[k][wire.TypeA] != nil || zone.owners[k][wire.TypeAAAA] != nil):
-		b.fail("instance %q: access domain %s has static records too", in.Name, in.AccessDomain)
-	}
-	n.access = int32(len(b.view.accesses))
 	a := access{instance: in.Instance, sources: in.Sources, geo: b.input.Map}
 	for f := range a.regions {
 		sources, decided := make([][]geo.Selector, len(in.Policies)), false
@@ -201,6 +203,29 @@ func (b *builder) addInstance(in *Instance) {
 		}
 	}
 	b.view.accesses = append(b.view.accesses, a)
+}
+
+// addAccessDomain makes a name one that the access answers which is about to be added.
+func (b *builder) addAccessDomain(in *Instance, name string) {
+	k := key(name)
+	z := b.holder(k)
+	if z < 0 {
+		b.fail("instance %q: access domain %s lies outside every zone", in.Name, name)
+		return
+	}
+	zone := b.zones[z]
+	n := b.node(k, zone.index, zone.apex)
+	switch {
+	case n.access >= 0:
+		b.fail("instance %q: access domain %s belongs to another instance too", in.Name, name)
+	case zone.cut(k) != "":
+		b.fail("instance %q: access domain %s lies below a delegation", in.Name, name)
+	case strings.HasPrefix(k, "\x01*"):
+		b.fail("instance %q: access domain %s is a wildcard", in.Name, name)
+	case zone.owners[k] != nil && (k != zone.apex || in.Together || zone.owners[k][wire.TypeA] != nil || zone.owners[k][wire.TypeAAAA] != nil):
+		b.fail("instance %q: access domain %s has static records too", in.Name, name)
+	}
+	n.access = int32(len(b.view.accesses))
 }
 
 // finish makes the table of names, links wildcards and gives every name its negative answers.

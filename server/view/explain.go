@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -121,6 +122,9 @@ func (v *View) found(q *wire.Query) string {
 	case v.nodes[i].referral != nil:
 		return "at or below a delegation"
 	case exact && v.nodes[i].access >= 0:
+		if domain := v.accesses[v.nodes[i].access].instance.AccessDomain; key(domain) != string(q.Name()) {
+			return "alias of the access domain " + strings.TrimSuffix(domain, ".")
+		}
 		return "access domain"
 	case exact && len(v.nodes[i].static) > 0:
 		return "static name"

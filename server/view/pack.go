@@ -28,6 +28,9 @@ const maxPointer = 1<<14 - 1
 // pack packs the authoritative answer of name k. That of a wildcard is given to names of any length, so only the question's
 // name itself is pointed to.
 func (c *compiler) pack(k string, m message) *wire.Answer {
+	if a := m.packAddresses(k); a != nil {
+		return c.limited(c.display[k], a)
+	}
 	if !strings.HasPrefix(k, "\x01*") {
 		return c.packCompressed(c.display[k], m)
 	}
@@ -106,6 +109,51 @@ func notePointer(a *wire.Answer, at int) int {
 	return at + 1
 }
 
+// packAddresses packs the address records that k owns; nil when the message is anything else. It is pack for what long zones
+// have most.
+func (m *message) packAddresses(k string) *wire.Answer {
+	if m.rcode != wire.NoError || len(m.answer) == 0 || len(m.authority)+len(m.additional) > 0 {
+		return nil
+	}
+	size := 0
+	for _, rr := range m.answer {
+		data := addressOf(rr)
+		// An owner that is written otherwise is no name to point to.
+		if data == nil || rr.Header().Name != m.answer[0].Header().Name {
+			return nil
+		}
+		size += 12 + len(data)
+	}
+	if key(m.answer[0].Header().Name) != k {
+		return nil
+	}
+	a := m.answerFor(k)
+	a.Body = make([]byte, 0, size)
+	for _, rr := range m.answer {
+		h, data := rr.Header(), addressOf(rr)
+		a.Body = append(a.Body, 0xc0, wire.HeaderLen)
+		a.Body = binary.BigEndian.AppendUint16(a.Body, h.Rrtype)
+		a.Body = binary.BigEndian.AppendUint16(a.Body, h.Class)
+		a.Body = binary.BigEndian.AppendUint32(a.Body, h.Ttl)
+		a.Body = binary.BigEndian.AppendUint16(a.Body, uint16(len(data)))
+		a.Body = append(a.Body, data...)
+	}
+	return a
+}
+
+// addressOf is the data of an A or AAAA record; nil for any other record, and for one whose address is of another length.
+func addressOf(rr dns.RR) []byte {
+	switch rr := rr.(type) {
+	case *dns.A:
+		return rr.A.To4()
+	case *dns.AAAA:
+		if len(rr.AAAA) == 16 {
+			return rr.AAAA
+		}
+	}
+	return nil
+}
+
 // answerFor is the answer without its records.
 func (m *message) answerFor(k string) *wire.Answer {
 	return &wire.Answer{
@@ -129,18 +177,43 @@ func packRR(rr dns.RR, owner string) ([]byte, error) {
 }
 
 // wireName is a domain name in wire form.
-func wireName(name string) []byte {
+func wireName(name string) []byte { return appendName(nil, name) }
+
+// appendName appends a domain name in wire form.
+func appendName(dst []byte, name string) []byte {
+	if packed, ok := appendPlainName(dst, name); ok {
+		return packed
+	}
 	buffer := make([]byte, wire.MaxName+1)
 	n, err := dns.PackDomainName(dns.Fqdn(name), buffer, 0, nil, false)
 	if err != nil {
-		return []byte{0}
+		return append(dst, 0)
 	}
-	return buffer[:n]
+	return append(dst, buffer[:n]...)
+}
+
+// appendPlainName is appendName for a name that is fully qualified, has no escapes, and is neither too long nor has an empty
+// label; any other is left to the library.
+func appendPlainName(dst []byte, name string) ([]byte, bool) {
+	if len(name) < 2 || len(name) >= wire.MaxName || name[len(name)-1] != '.' || strings.IndexByte(name, '\\') >= 0 {
+		return dst, false
+	}
+	for rest, packed := name, dst; ; {
+		length := strings.IndexByte(rest, '.')
+		if length < 1 || length > 63 {
+			return dst, false
+		}
+		packed = append(append(packed, byte(length)), rest[:length]...)
+		if rest = rest[length+1:]; rest == "" {
+			return append(packed, 0), true
+		}
+	}
 }
 
 // key is a name's wire form in lower case, by which names are looked up.
 func key(name string) string {
-	packed := wireName(name)
+	var buffer [wire.MaxName + 1]byte
+	packed := appendName(buffer[:0], name)
 	for i, c := range packed {
 		if c-'A' < 26 {
 			packed[i] = c + 'a' - 'A'

@@ -52,7 +52,7 @@ type typedAnswer struct {
 	answer *wire.Answer
 }
 
-// access is an access domain: for A and AAAA what its clients are told apart by, and the slot of the first region.
+// access is what an access domain and its aliases answer from: for A and AAAA what its clients are told apart by, and the slot of the first region.
 type access struct {
 	instance *policy.Instance
 	sources  [][]geo.Selector // by policy
