@@ -53,7 +53,7 @@ var libraries = map[string][]string{
 	"config":      {"github.com/miekg/dns", "github.com/BurntSushi/toml"},
 	"geo":         {"github.com/oschwald/maxminddb-golang", "github.com/oschwald/geoip2-golang"},
 	"geo/mmdb":    {"github.com/maxmind/mmdbwriter", "github.com/oschwald/maxminddb-golang"},
-	"server":      {"github.com/prometheus/client_golang", "golang.org/x/sys"},
+	"server":      {"github.com/miekg/dns", "github.com/prometheus/client_golang", "golang.org/x/sys"},
 	"server/view": {"github.com/miekg/dns"},
 	"healthcheck": {"github.com/miekg/dns", "github.com/prometheus/client_golang", "golang.org/x/net", "golang.org/x/sys", "google.golang.org/protobuf"},
 	"resolver":    {"github.com/miekg/dns", "github.com/prometheus/client_golang"},

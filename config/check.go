@@ -18,8 +18,8 @@ type checker struct {
 	problems Problems
 	warnings Problems
 
-	zones, checks, pools index
-	zoneRecords          []*zoneRecords // of each zone
+	zones, checks, pools, keys index
+	zoneRecords                []*zoneRecords // of each zone
 	// isNameless is true when some [[geo.line]] or [[geo.isp]] lacks its name, so that an unknown source may be meant for it.
 	isNameless bool
 	sources    map[string]parsedSource // by text
@@ -33,6 +33,8 @@ func (k *checker) all() {
 	k.checkDatabases()
 	k.checkLines()
 	k.checkISPs()
+	k.checkKeys()
+	k.checkTransfers()
 	k.checkZones()
 	k.checkHealthChecks()
 	k.checkBlind()

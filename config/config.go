@@ -10,6 +10,8 @@
 // from here and nothing is changed: checking a file is loading it.
 package config
 
+import "gtmd/server"
+
 // Config is a configuration without errors. It is immutable and safe for concurrent use.
 type Config struct {
 	// File holds the options of all files, with the defaults filled in. Domain names are in lower case and fully
@@ -20,6 +22,8 @@ type Config struct {
 	Zones []Zone
 	// Pools are the pools in file order, with their addresses parsed.
 	Pools []Pool
+	// Keys are the TSIG keys with their secrets.
+	Keys []*server.Key
 	// Latency is the latency table in the order of the configuration, with the entries of each file in the place of that.
 	Latency []Latency
 	// Files are the files that were read: the main file first, included files, zone files and what those include, latency

@@ -31,6 +31,8 @@ type File struct {
 	Blind healthcheck.BlindOptions `toml:"blind"`
 	// The zones that this server is authoritative for. Zones may nest.
 	Zones []server.ZoneOptions `toml:"zone"`
+	// Keys that secondaries and this server sign with (TSIG, RFC 8945).
+	Keys []server.KeyOptions `toml:"tsig_key"`
 	// Templates of probes, used by any number of pools.
 	HealthChecks []healthcheck.Options `toml:"health_check"`
 	// Address pools.

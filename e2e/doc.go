@@ -7,7 +7,7 @@
 //
 //	go test -tags e2e ./e2e -v
 //
-// They need unbound, nginx, dig, kdig, fstrm_capture and curl. Where one is missing they are skipped, or fail when GTMD_E2E_REQUIRE is
+// They need unbound, nginx, dig, kdig, fstrm_capture and curl; those of secondaries (secondary_test.go) need knotd, nsd and named. Where one is missing they are skipped, or fail when GTMD_E2E_REQUIRE is
 // 1. Those with a network of their own (netns_test.go) need root, ip and nft, too: what they cut and lose is in network
 // namespaces that they make and remove. lab_test.go has the chain, process_test.go its programs, origin_test.go,
 // authority_test.go and user_test.go what the tests play themselves, failover_test.go gtmd with any number of services,

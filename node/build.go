@@ -14,6 +14,7 @@ import (
 	"gtmd/healthcheck"
 	"gtmd/policy"
 	"gtmd/resolver"
+	"gtmd/server"
 	"gtmd/server/view"
 )
 
@@ -21,6 +22,7 @@ import (
 type plan struct {
 	config    *config.Config
 	zones     []view.Zone
+	transfers *server.Transfers // which zones secondaries may have
 	pools     []*policy.Pool
 	instances []*policy.Instance
 	sources   [][][]geo.Selector // by instance and policy
@@ -58,6 +60,10 @@ func compile(c *config.Config, prober *healthcheck.Prober, a *atlas, before []*d
 	for _, z := range c.Zones {
 		p.zones = append(p.zones, compileZone(z))
 	}
+	var failure error
+	if p.transfers, failure = compileTransfers(c); failure != nil {
+		return nil, failure
+	}
 	if err := p.compileSources(); err != nil {
 		return nil, err
 	}
@@ -92,7 +98,16 @@ func compileZone(z config.Zone) view.Zone {
 	for _, ns := range z.Nameservers {
 		records = append(records, &dns.NS{Hdr: header(dns.TypeNS), Ns: ns})
 	}
-	return view.Zone{Name: z.Name, Records: append(records, z.Records...)}
+	return view.Zone{Name: z.Name, Records: append(records, z.Records...), Exported: z.IsExported()}
+}
+
+// compileTransfers compiles what zones say of their secondaries.
+func compileTransfers(c *config.Config) (*server.Transfers, error) {
+	zones := make([]server.ZoneOptions, len(c.Zones))
+	for i := range c.Zones {
+		zones[i] = c.Zones[i].ZoneOptions
+	}
+	return server.NewTransfers(zones, c.Keys, c.File.DNS.Transfers)
 }
 
 // compileChecks compiles the health checks. Its error is config.Problems: files that they name cannot be used.

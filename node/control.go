@@ -106,6 +106,7 @@ func (n *Node) step() {
 
 // swap publishes the answers of a world and goes on from it. On an error everything is as it was.
 func (n *Node) swap(w, next *world, now time.Time) error {
+	next.number(w.serials, now)
 	if err := n.dns.Swap(next.view); err != nil {
 		return err
 	}

@@ -121,6 +121,8 @@ func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
 var (
 	configInfo = desc("gtmd_config_info", "The configuration that is served, by the hash of its files; always 1.", "sha256")
 
+	zoneSerials = desc("gtmd_zone_serial", "The serial number of the SOA record of a zone that has secondaries.", "zone")
+
 	databaseBuilt    = desc("gtmd_geoip_database_build_timestamp_seconds", "When the data of the geo database that serves was put together.", "path", "database_type")
 	databaseInfo     = desc("gtmd_geoip_database_info", "The geo database that serves, by the hash of its content; always 1.", "path", "database_type", "sha256")
 	databaseOK       = desc("gtmd_geoip_database_ok", "1 while the file is what serves, 0 while it cannot be used and an older one serves.", "path")
@@ -160,7 +162,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		configInfo, databaseBuilt, databaseInfo, databaseOK, databaseFailures, databaseNetworks, geoBuild, geoClasses, addressUp, addressTransitions, addressLastTurn, addressDegraded, addressFlapping, overridesSet, probeSuccess, probeDuration, probeLastRun, certExpiry,
+		configInfo, zoneSerials, databaseBuilt, databaseInfo, databaseOK, databaseFailures, databaseNetworks, geoBuild, geoClasses, addressUp, addressTransitions, addressLastTurn, addressDegraded, addressFlapping, overridesSet, probeSuccess, probeDuration, probeLastRun, certExpiry,
 		poolAddresses, poolAvailable, setAvailable, setAddresses, setRequired, activeSet, failOpen, policySwitches, lastSwitch, answers,
 	} {
 		ch <- d
@@ -175,6 +177,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	send := sender{ch}
 	send.gauge(configInfo, 1, w.config.Hash)
+	for zone, s := range w.serials {
+		send.gauge(zoneSerials, float64(s.Serial), zone)
+	}
 	m.collectGeography(send, w)
 	health := m.node.health()
 	m.collectPools(send, w, health)

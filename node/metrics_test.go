@@ -60,7 +60,7 @@ func TestMetricNames(t *testing.T) {
 	defer secure.Close()
 	address := netip.MustParseAddrPort(secure.Listener.Addr().String())
 	s.put("city.mmdb", worldIn(t, "US"))
-	n := s.start("[geo]\ndatabases = [\"$DIR/city.mmdb\"]\n", header, strings.Replace(pools, `["$1"]`, fmt.Sprintf("[%q]", address.Addr()), 1), instance, fmt.Sprintf(`
+	n := s.start("[geo]\ndatabases = [\"$DIR/city.mmdb\"]\n", s.secured(t, `"127.0.0.1:9"`), strings.Replace(pools, `["$1"]`, fmt.Sprintf("[%q]", address.Addr()), 1), instance, fmt.Sprintf(`
 [[pool]]
 name = "secure"
 type = "ipv4"

@@ -68,8 +68,9 @@ type Node struct {
 	stopped    chan struct{} // closed when the controller takes no more requests
 	followed   chan struct{} // holds a token when the controller has taken up a change of health, for the reload that waits for one
 	unsaved    chan struct{} // holds a token when the state has changed
-	saving     sync.Mutex    // guards the state file and saveFailed
+	saving     sync.Mutex    // guards the state file, saveFailed and ended
 	saveFailed bool
+	ended      bool          // nothing is served any more
 	uncopied   chan struct{} // holds a token when a database may have no copy
 	untidy     chan struct{} // holds a token when something has been loaded
 
@@ -146,6 +147,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	w.number(before.serials, time.Now())
 	n.world.Store(w)
 	change.admin.Commit()
 	undo = append(undo, n.admin.Close)
@@ -156,11 +158,16 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		if w, err = first(p, n.engine.Status(), before, 2, n.stats.Counter, time.Now()); err != nil {
 			return nil, err
 		}
+		w.number(before.serials, time.Now())
 		n.world.Store(w)
+	}
+	if len(w.serials) > 0 {
+		n.save() // what was saved at the last end does not hold any longer; see stateBody.serials
 	}
 	if err := n.dns.Swap(w.view); err != nil {
 		return nil, err
 	}
+	n.dns.SetTransfers(p.transfers)
 	change.dns.Commit()
 	n.setPhase("")
 	n.reloaded(nil)
@@ -174,6 +181,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.cancel = cancel
 	n.running.Go(func() { n.runController(running) })
 	n.running.Go(func() { n.runSaver(running) })
+	n.running.Go(func() { n.dns.Notify(running) })
 	n.running.Go(func() { n.runWatcher(running) })
 	n.running.Go(func() { n.runDatabaseWatcher(running) })
 	n.running.Go(func() { n.runCopier(running) })
@@ -213,6 +221,9 @@ func (n *Node) close() {
 	n.cancel()
 	n.running.Wait()
 	n.dns.Close()
+	n.saving.Lock()
+	n.ended = true
+	n.saving.Unlock()
 	n.save()
 	n.engine.Close()
 	n.resolver.Close()

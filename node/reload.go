@@ -192,6 +192,7 @@ func (n *Node) publish(p *plan, built *view.View, change *listeners) error {
 	if err := n.swap(w, next, now); err != nil {
 		return err
 	}
+	n.dns.SetTransfers(p.transfers)
 	change.commit()
 	n.probeAll(p)
 	n.metrics.prune(next)

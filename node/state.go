@@ -46,6 +46,9 @@ type stateBody struct {
 	Names        map[string]resolver.SavedAnswer `json:"names,omitempty"`
 	RTTs         rtts                            `json:"rtts,omitempty"`
 	Switches     []admin.Switch                  `json:"switches"`
+	Serials      serials                         `json:"serials,omitempty"`
+	// Ended: nothing was served after this was saved.
+	Ended bool `json:"ended,omitempty"`
 }
 
 type savedOverride struct {
@@ -82,7 +85,7 @@ func (b *stateBody) heritage(now time.Time, log *slog.Logger) heritage {
 		}
 		list = append(list, o)
 	}
-	return heritage{b.memory(), b.RTTs, newOverrides(list, b.LastOverride)}
+	return heritage{b.memory(), b.RTTs, newOverrides(list, b.LastOverride), b.serials()}
 }
 
 // memory is the saved memory of policies by name.
@@ -102,7 +105,7 @@ func (b *stateBody) memory() map[policyKey]policy.Memory {
 
 // body is the state to save of a world. Its times are those of the running process.
 func (w *world) body(targets map[string]healthcheck.Saved, switches []admin.Switch, now time.Time) stateBody {
-	b := stateBody{Saved: now, Targets: targets, RTTs: w.rtts, Switches: switches, LastOverride: w.overrides.count()}
+	b := stateBody{Saved: now, Targets: targets, RTTs: w.rtts, Switches: switches, Serials: w.serials, LastOverride: w.overrides.count()}
 	for _, o := range w.overrides.all() {
 		b.Overrides = append(b.Overrides, savedOverride{
 			ID: o.id, OverrideTarget: o.target, State: o.kind, Reason: o.reason, Author: o.author, Since: o.since, Over: admin.Duration(o.over),
@@ -243,6 +246,7 @@ func (n *Node) save() bool {
 	w, now := n.world.Load(), time.Now()
 	body := w.body(n.engine.Status().Saved(), n.history.latest(), now)
 	body.Names = n.resolver.Saved()
+	body.Ended = n.ended
 	body.onWall(now)
 	body.Boot = presentBoot()
 	err := writeState(w.config.File.State.Dir, body)

@@ -19,6 +19,7 @@ type world struct {
 	decisions []decisions // by instance
 	rtts      rtts
 	overrides *overrides
+	serials   serials
 	view      *view.View
 }
 
@@ -27,9 +28,10 @@ type heritage struct {
 	memory    map[policyKey]policy.Memory
 	rtts      rtts
 	overrides *overrides
+	serials   serials
 }
 
-func (w *world) inherited() heritage { return heritage{w.memory(), w.rtts, w.overrides} }
+func (w *world) inherited() heritage { return heritage{w.memory(), w.rtts, w.overrides, w.serials} }
 
 // memory is what its decisions leave for the next ones.
 func (w *world) memory() map[policyKey]policy.Memory {

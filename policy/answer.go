@@ -49,10 +49,8 @@ func Compose(d *Decision, f Family, costs Costs) Answer {
 	if len(members) == 0 {
 		return Answer{}
 	}
-	kind := members[0].pool.Type
-	open := d.Sets[d.Set].counts(set)[kindOf(kind)] == 0 && kind != TypeDomain
 	switch {
-	case open || set.Balance == BalanceAll:
+	case isOpen(d, set, members) || set.Balance == BalanceAll:
 		all := product(members)
 		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceAll, MaxAnswers: set.MaxAnswers, Records: all}}}
 	case set.Balance == BalanceSticky:
@@ -73,6 +71,12 @@ func Compose(d *Decision, f Family, costs Costs) Answer {
 		return Answer{Groups: []Group{{Weight: 1, Balance: BalanceWeight, Records: weightedRecords(product(members))}}}
 	}
 	return oneOf(members)
+}
+
+// isOpen reports whether members of a set are served though no address of theirs is available. Of names, one is always chosen.
+func isOpen(d *Decision, set *Set, members []servedMember) bool {
+	kind := members[0].pool.Type
+	return d.Sets[d.Set].counts(set)[kindOf(kind)] == 0 && kind != TypeDomain
 }
 
 // oneOf is the answer of one member, by weight, as the balance of its pool says. A member has as much of its weight as its

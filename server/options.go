@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"gtmd/server/querylog"
@@ -20,6 +22,8 @@ type Options struct {
 	TCPIdleTimeout time.Duration `toml:"tcp_idle_timeout" default:"10s" range:"1s..10m"`
 	// TCP connections at one time, over all addresses. At the limit, new ones wait.
 	TCPConnections int `toml:"tcp_connections" default:"1000" range:"1..1000000"`
+	// Zone transfers at one time. Further ones are refused with SERVFAIL, and secondaries try again.
+	Transfers int `toml:"transfers" default:"10" range:"1..1000"`
 	// Answered queries as lines of JSON in a file.
 	QueryLog querylog.Options `toml:"query_log"`
 	// Answered queries for a dnstap collector.
@@ -95,8 +99,101 @@ type ZoneOptions struct {
 	TTL int `toml:"ttl" default:"3600" range:"1..604800"`
 	// Seconds for which resolvers may remember that a name or type does not exist (RFC 2308). For a name that follows health it is failover time: keep it short.
 	NegativeTTL int `toml:"negative_ttl" default:"30" range:"0..10800"`
-	// Serial number of the SOA record. 0: the time of the last change of the configuration files, in seconds since 1970.
+	// Serial number of the SOA record. 0: the time of the last change of the configuration files, in seconds since 1970. In a zone with secondaries it moves whenever a transfer would give something else, a change of health included; what is set here is where it starts.
 	Serial int `toml:"serial" default:"0" range:"0..4294967295"`
 	// RFC 1035 master file with the zone's other records; relative to the configuration file. SOA and apex NS come from the options above.
 	File string `toml:"file"`
+	// Networks whose secondaries may transfer the zone, such as "192.0.2.1" or "2001:db8::/64". Without this and transfer_keys nobody may. With both, a secondary needs both: an address in a network and a key.
+	TransferTo []Network `toml:"transfer_to"`
+	// Names of the [[tsig_key]]s by which secondaries may transfer the zone (RFC 8945).
+	TransferKeys []string `toml:"transfer_keys"`
+	// Secondaries that are told of each change of the zone (RFC 1996), such as "192.0.2.1" or "192.0.2.2:5353".
+	Notify []Peer `toml:"notify"`
+	// Name of the [[tsig_key]] that signs what they are told; without, it is not signed.
+	NotifyKey string `toml:"notify_key"`
+}
+
+// IsExported reports whether secondaries have to do with the zone.
+func (o *ZoneOptions) IsExported() bool {
+	return len(o.TransferTo) > 0 || len(o.TransferKeys) > 0 || len(o.Notify) > 0
+}
+
+// Network is one address, or all of a prefix.
+type Network netip.Prefix
+
+// UnmarshalText reads an address or a prefix.
+func (n *Network) UnmarshalText(text []byte) error {
+	if address, err := netip.ParseAddr(string(text)); err == nil && address.Zone() == "" {
+		address = address.Unmap()
+		*n = Network(netip.PrefixFrom(address, address.BitLen()))
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(string(text))
+	switch {
+	case err != nil || prefix.Addr().Is4In6():
+		return fmt.Errorf("%q is no address or prefix: want one such as \"192.0.2.1\" or \"2001:db8::/64\"", text)
+	case prefix != prefix.Masked():
+		return fmt.Errorf("%q has bits set beyond its length: want %q", text, prefix.Masked())
+	}
+	*n = Network(prefix)
+	return nil
+}
+
+// Peer is the address of another name server.
+type Peer netip.AddrPort
+
+// UnmarshalText reads an address with a port; without, it is port 53.
+func (p *Peer) UnmarshalText(text []byte) error {
+	if address, err := netip.ParseAddr(string(text)); err == nil {
+		*p = Peer(netip.AddrPortFrom(address.Unmap(), 53))
+		return nil
+	}
+	target, err := netip.ParseAddrPort(string(text))
+	if err != nil || target.Port() == 0 {
+		return fmt.Errorf("%q is no address: want one such as \"192.0.2.1\", \"192.0.2.2:5353\" or \"[2001:db8::1]:53\"", text)
+	}
+	*p = Peer(netip.AddrPortFrom(target.Addr().Unmap(), target.Port()))
+	return nil
+}
+
+// String is the address with its port.
+func (p Peer) String() string { return netip.AddrPort(p).String() }
+
+// KeyOptions is one [[tsig_key]] of the configuration.
+type KeyOptions struct {
+	// Name of the key, which both sides must have alike.
+	Name string `toml:"name" required:"true"`
+	// How it signs.
+	Algorithm KeyAlgorithm `toml:"algorithm" default:"hmac-sha256"`
+	// File with the secret in base64. It is read at start and at each reload.
+	SecretFile string `toml:"secret_file" required:"true"`
+}
+
+// KeyAlgorithm is how a key signs (RFC 8945 section 6).
+type KeyAlgorithm string
+
+// The algorithms.
+const (
+	HMACSHA224 KeyAlgorithm = "hmac-sha224"
+	HMACSHA256 KeyAlgorithm = "hmac-sha256"
+	HMACSHA384 KeyAlgorithm = "hmac-sha384"
+	HMACSHA512 KeyAlgorithm = "hmac-sha512"
+)
+
+// Values are the algorithms that a configuration may name.
+func (KeyAlgorithm) Values() []string {
+	return []string{string(HMACSHA224), string(HMACSHA256), string(HMACSHA384), string(HMACSHA512)}
+}
+
+// UnmarshalText reads the name of an algorithm.
+func (a *KeyAlgorithm) UnmarshalText(text []byte) error {
+	name := strings.TrimSuffix(strings.ToLower(string(text)), ".")
+	switch {
+	case slices.Contains(a.Values(), name):
+		*a = KeyAlgorithm(name)
+		return nil
+	case strings.HasPrefix(name, "hmac-md5") || name == "hmac-sha1":
+		return fmt.Errorf("%q is too weak (RFC 8945 section 6): want \"hmac-sha256\", or another of %s", text, strings.Join(a.Values(), ", "))
+	}
+	return fmt.Errorf("%q is unknown: want one of %s", text, strings.Join(a.Values(), ", "))
 }

@@ -21,6 +21,9 @@ type Responder struct {
 	query     wire.Query
 	cookie    [cookieLen]byte
 	dice      dice
+	// transfers are the rules for secondaries, and keys; see apart. reserve is the room, in octets, that the signature takes.
+	transfers *transfers
+	reserve   int
 	// record offers what was answered to the query log.
 	record recorder
 }
@@ -36,10 +39,14 @@ func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []
 		r.count.dropped.Add(1)
 		return dst
 	}
+	if fate == wire.ToAnswer && r.isApart() {
+		return r.apart(dst, packet, source, limit)
+	}
 	isKnown := q.HasOptions && r.greet(m, source)
 	if r.count.udp {
 		limit = q.Limit(limit)
 	}
+	limit -= r.reserve
 	if fate == wire.ToReject {
 		rcode = m.reject(rcode)
 	} else {

@@ -32,6 +32,8 @@ type Server struct {
 	stats   *Stats
 	view    atomic.Pointer[view.View]
 	queries *querylog.Log
+	// transfers gives zones to secondaries.
+	transfers *transfers
 	// manners are never nil.
 	manners atomic.Pointer[manners]
 	start   time.Time
@@ -53,6 +55,7 @@ func New(log *slog.Logger, stats *Stats) *Server {
 	s := &Server{log: log, stats: stats, queries: querylog.New(log, &stats.queries), start: time.Now(), listeners: map[netip.AddrPort]*listener{}}
 	rand.Read(s.secret[:]) // never fails (crypto/rand)
 	s.manners.Store(&manners{})
+	s.transfers = newTransfers(log, stats, &s.view)
 	return s
 }
 
@@ -68,6 +71,7 @@ func (s *Server) Swap(v *view.View) error {
 			return fmt.Errorf("publish generation %d over %d: %w", v.Generation, current.Generation, ErrOldView)
 		}
 		if s.view.CompareAndSwap(current, v) {
+			s.transfers.wake()
 			return nil
 		}
 	}
@@ -215,7 +219,7 @@ func (s *Server) Close() {
 
 // responder makes a Responder for a new worker.
 func (s *Server) responder(count *counters) *Responder {
-	r := &Responder{view: &s.view, manners: &s.manners, clock: &s.clock, count: count, dice: newDice(seed())}
+	r := &Responder{view: &s.view, manners: &s.manners, clock: &s.clock, transfers: s.transfers, count: count, dice: newDice(seed())}
 	r.record = recorder{log: s.queries, lane: s.queries.Lane(), lot: seed()}
 	if !count.udp {
 		r.record.transport = querylog.TCP

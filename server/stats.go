@@ -21,6 +21,9 @@ type Stats struct {
 	panics  atomic.Uint64
 	unsent  atomic.Uint64
 	queries querylog.Counters
+
+	transfers, notifies zoneCounts
+	signatures          zoneCounts // by result, of no zone
 }
 
 // counters are written by one worker (those of TCP by all connections of a listener) and read by scrapes.
@@ -71,16 +74,19 @@ func typeIndex(qtype uint16) int {
 }
 
 // rcodeNames are the response codes that the server sends, with their names of the IANA registry.
-var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS", "BADCOOKIE"}
+var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "NOTAUTH", "BADVERS", "BADCOOKIE"}
 
 func rcodeIndex(rcode wire.RCode) int {
 	switch rcode {
+	case wire.NotAuth:
+		return len(rcodeNames) - 3
 	case wire.BadVers:
 		return len(rcodeNames) - 2
 	case wire.BadCookie:
 		return len(rcodeNames) - 1
+	default:
+		return int(rcode)
 	}
-	return int(rcode)
 }
 
 // What else is told of a query: each trait is a bit of an index.
@@ -128,7 +134,9 @@ func (c *counters) answer(counter int) {
 
 // NewStats returns Stats with nothing counted.
 func NewStats() *Stats {
-	return &Stats{keys: map[view.CounterKey]int{}}
+	s := &Stats{keys: map[view.CounterKey]int{}}
+	s.signatures.expect([]string{""}, "good", "badkey", "badsig", "badtime", "badtrunc", "malformed")
+	return s
 }
 
 // join returns counters for a new worker, with room for every key known.
@@ -197,22 +205,25 @@ func (s *Stats) Answers(key view.CounterKey) uint64 {
 
 // The metrics, with the names of the field: requests and responses of the DNS protocol.
 var (
-	requestsDesc  = prometheus.NewDesc("gtmd_dns_requests_total", "Queries answered, by transport and question type.", []string{"proto", "type"}, nil)
-	responsesDesc = prometheus.NewDesc("gtmd_dns_responses_total", "Replies sent, by transport and response code.", []string{"proto", "rcode"}, nil)
-	droppedDesc   = prometheus.NewDesc("gtmd_dns_dropped_requests_total", "Packets that got no reply: shorter than a header, or responses.", []string{"proto"}, nil)
-	truncatedDesc = prometheus.NewDesc("gtmd_dns_truncated_responses_total", "Replies that did not fit and were sent with TC set.", []string{"proto"}, nil)
-	subnetsDesc   = prometheus.NewDesc("gtmd_dns_ecs_requests_total", "Queries with a client-subnet option (RFC 7871).", []string{"proto"}, nil)
-	cookiesDesc   = prometheus.NewDesc("gtmd_dns_cookies_total", "Queries with a DNS cookie (RFC 7873): a client cookie alone, a valid server cookie, or one that is not (any longer).", []string{"proto", "result"}, nil)
-	limitedDesc   = prometheus.NewDesc("gtmd_dns_rate_limited_total", "Replies over UDP that were over a rate limit: dropped, truncated, or replaced by BADCOOKIE.", []string{"class", "action"}, nil)
-	tcpOpenDesc   = prometheus.NewDesc("gtmd_dns_tcp_connections", "TCP connections that are open.", nil, nil)
-	unsentDesc    = prometheus.NewDesc("gtmd_dns_unsent_responses_total", "Replies over UDP that the kernel refused to send.", nil, nil)
-	loggedDesc    = prometheus.NewDesc("gtmd_query_log_entries_total", "Queries of the sample of the query log (file) or of dnstap: written, or dropped because the sink was too slow, full or away.", []string{"sink", "result"}, nil)
-	panicsDesc    = prometheus.NewDesc("gtmd_dns_panics_total", "Panics caught while answering; each is a bug to report.", nil, nil)
+	requestsDesc   = prometheus.NewDesc("gtmd_dns_requests_total", "Queries answered, by transport and question type.", []string{"proto", "type"}, nil)
+	responsesDesc  = prometheus.NewDesc("gtmd_dns_responses_total", "Replies sent, by transport and response code.", []string{"proto", "rcode"}, nil)
+	droppedDesc    = prometheus.NewDesc("gtmd_dns_dropped_requests_total", "Packets that got no reply: shorter than a header, or responses.", []string{"proto"}, nil)
+	truncatedDesc  = prometheus.NewDesc("gtmd_dns_truncated_responses_total", "Replies that did not fit and were sent with TC set.", []string{"proto"}, nil)
+	subnetsDesc    = prometheus.NewDesc("gtmd_dns_ecs_requests_total", "Queries with a client-subnet option (RFC 7871).", []string{"proto"}, nil)
+	cookiesDesc    = prometheus.NewDesc("gtmd_dns_cookies_total", "Queries with a DNS cookie (RFC 7873): a client cookie alone, a valid server cookie, or one that is not (any longer).", []string{"proto", "result"}, nil)
+	limitedDesc    = prometheus.NewDesc("gtmd_dns_rate_limited_total", "Replies over UDP that were over a rate limit: dropped, truncated, or replaced by BADCOOKIE.", []string{"class", "action"}, nil)
+	tcpOpenDesc    = prometheus.NewDesc("gtmd_dns_tcp_connections", "TCP connections that are open.", nil, nil)
+	unsentDesc     = prometheus.NewDesc("gtmd_dns_unsent_responses_total", "Replies over UDP that the kernel refused to send.", nil, nil)
+	loggedDesc     = prometheus.NewDesc("gtmd_query_log_entries_total", "Queries of the sample of the query log (file) or of dnstap: written, or dropped because the sink was too slow, full or away.", []string{"sink", "result"}, nil)
+	transfersDesc  = prometheus.NewDesc("gtmd_dns_transfers_total", "Requests to transfer a zone, by what came of them.", []string{"zone", "result"}, nil)
+	notifiesDesc   = prometheus.NewDesc("gtmd_dns_notifies_total", "Secondaries told of a change of a zone, by what came of it.", []string{"zone", "result"}, nil)
+	signaturesDesc = prometheus.NewDesc("gtmd_dns_tsig_requests_total", "Requests signed with TSIG (RFC 8945), by what their signature was.", []string{"result"}, nil)
+	panicsDesc     = prometheus.NewDesc("gtmd_dns_panics_total", "Panics caught while answering; each is a bug to report.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, cookiesDesc, limitedDesc, tcpOpenDesc, unsentDesc, loggedDesc, panicsDesc} {
+	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, cookiesDesc, limitedDesc, tcpOpenDesc, unsentDesc, loggedDesc, panicsDesc, transfersDesc, notifiesDesc, signaturesDesc} {
 		ch <- d
 	}
 }
@@ -261,6 +272,7 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Written()), sink, "written")
 		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Dropped()), sink, "dropped")
 	}
+	s.collectTransfers(ch)
 	ch <- prometheus.MustNewConstMetric(tcpOpenDesc, prometheus.GaugeValue, float64(s.tcpOpen.Load()))
 	ch <- prometheus.MustNewConstMetric(unsentDesc, prometheus.CounterValue, float64(s.unsent.Load()))
 	ch <- prometheus.MustNewConstMetric(panicsDesc, prometheus.CounterValue, float64(s.panics.Load()))

@@ -106,6 +106,7 @@ gtmd_dns_responses_total{proto="tcp",rcode="BADCOOKIE"} 0
 gtmd_dns_responses_total{proto="tcp",rcode="BADVERS"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="FORMERR"} 0
 gtmd_dns_responses_total{proto="tcp",rcode="NOERROR"} 0
+gtmd_dns_responses_total{proto="tcp",rcode="NOTAUTH"} 0
 gtmd_dns_responses_total{proto="tcp",rcode="NOTIMP"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="NXDOMAIN"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="REFUSED"} 1
@@ -114,6 +115,7 @@ gtmd_dns_responses_total{proto="udp",rcode="BADCOOKIE"} 0
 gtmd_dns_responses_total{proto="udp",rcode="BADVERS"} 0
 gtmd_dns_responses_total{proto="udp",rcode="FORMERR"} 1
 gtmd_dns_responses_total{proto="udp",rcode="NOERROR"} 68
+gtmd_dns_responses_total{proto="udp",rcode="NOTAUTH"} 0
 gtmd_dns_responses_total{proto="udp",rcode="NOTIMP"} 0
 gtmd_dns_responses_total{proto="udp",rcode="NXDOMAIN"} 0
 gtmd_dns_responses_total{proto="udp",rcode="REFUSED"} 0
@@ -125,6 +127,14 @@ gtmd_dns_tcp_connections 3
 # TYPE gtmd_dns_truncated_responses_total counter
 gtmd_dns_truncated_responses_total{proto="tcp"} 0
 gtmd_dns_truncated_responses_total{proto="udp"} 1
+# HELP gtmd_dns_tsig_requests_total Requests signed with TSIG (RFC 8945), by what their signature was.
+# TYPE gtmd_dns_tsig_requests_total counter
+gtmd_dns_tsig_requests_total{result="badkey"} 0
+gtmd_dns_tsig_requests_total{result="badsig"} 0
+gtmd_dns_tsig_requests_total{result="badtime"} 0
+gtmd_dns_tsig_requests_total{result="badtrunc"} 0
+gtmd_dns_tsig_requests_total{result="good"} 0
+gtmd_dns_tsig_requests_total{result="malformed"} 0
 # HELP gtmd_dns_unsent_responses_total Replies over UDP that the kernel refused to send.
 # TYPE gtmd_dns_unsent_responses_total counter
 gtmd_dns_unsent_responses_total 4

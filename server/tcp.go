@@ -166,6 +166,17 @@ func (t *tcpListener) serve(conn *net.TCPConn) {
 		if _, err := io.ReadFull(reader, in); err != nil {
 			return
 		}
+		if isTransfer(in) {
+			err := t.server.transfers.serve(r, in, source, func(reply []byte) error {
+				t.extend(conn)
+				_, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
+				return err
+			})
+			if err != nil {
+				return
+			}
+			continue
+		}
 		// Prefix and message leave in one write (RFC 7766 section 8).
 		out = r.Respond(append(out[:0], 0, 0), in, source, maxMessage)
 		if len(out) == 2 {

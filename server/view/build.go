@@ -126,6 +126,7 @@ func Build(input Input) (*View, error) {
 	if cap(b.view.nodes) > 2*len(b.view.nodes) { // many records have the same name
 		b.view.nodes = slices.Clone(b.view.nodes)
 	}
+	b.export()
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, err
 	}
@@ -273,5 +274,6 @@ func (v *View) Replace(generation uint64, instances []Instance, slots []Slot, co
 		})
 	}
 	next.slots = v.slots.replace(blocks)
+	v.moveContents(&next, slots)
 	return &next
 }

@@ -69,6 +69,9 @@ func (c *compiler) packMessage(owner string, m message, compress bool) *wire.Ans
 
 // limited refuses an answer that no message can hold.
 func (c *compiler) limited(owner string, a *wire.Answer) *wire.Answer {
+	if c.export >= 0 {
+		a.NoteSerials(c.export)
+	}
 	if len(a.Body) > maxBody {
 		c.builder.fail("pack the records of %s: they take %d octets, want at most %d", owner, len(a.Body), maxBody)
 	}
@@ -81,6 +84,9 @@ func (c *compiler) packShared(owner string, m message) *wire.Answer {
 	a := c.packMessage(owner, m, true)
 	if wire.HeaderLen+wire.MaxName+4+len(a.Body) > maxPointer {
 		return c.limited(owner, c.packMessage(owner, m, false))
+	}
+	if c.export >= 0 {
+		a.NoteSerials(c.export)
 	}
 	for at := 0; at < len(a.Body); {
 		at = notePointer(a, at)

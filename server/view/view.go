@@ -29,6 +29,7 @@ type View struct {
 	depth    int
 	accesses []access
 	slots    slotTable
+	exports  []Export
 	refused  *wire.Answer
 	geo      *geo.Map // for Explain
 }
@@ -59,10 +60,12 @@ type access struct {
 	geo      *geo.Map
 	regions  [2]*regions // nil: no policy of the instance has a pool of the family
 	slots    [2]int32
+	exports  []int32 // indexes of the View's exports that have names of it
 }
 
 // Hit is what a query gets: a static answer, or a block of an access domain. It is valid as long as its View.
 type Hit struct {
+	view   *View // for the serial numbers of its zones
 	answer *wire.Answer
 	block  *Block
 	nodata *wire.Answer // of the block's zone, for a block that is empty
@@ -99,13 +102,13 @@ func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
 	}
 	if !exact {
 		if n.wildcard < 0 {
-			return Hit{answer: v.zones[n.zone].nxdomain}
+			return Hit{view: v, answer: v.zones[n.zone].nxdomain}
 		}
 		n = &v.nodes[n.wildcard]
 	}
 	for _, s := range n.static {
 		if s.qtype == q.Type {
-			return Hit{answer: s.answer}
+			return Hit{view: v, answer: s.answer}
 		}
 	}
 	if n.access >= 0 {
@@ -114,7 +117,7 @@ func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
 	if q.Type == wire.TypeANY {
 		return Hit{answer: n.any}
 	}
-	return Hit{answer: n.other}
+	return Hit{view: v, answer: n.other}
 }
 
 // find returns the node of the query's name, or of its closest encloser (RFC 4592 section 3.3.1); -1 outside every zone.
@@ -146,13 +149,13 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 		if q.Type == wire.TypeANY {
 			return Hit{answer: n.any}
 		}
-		return Hit{answer: n.other}
+		return Hit{view: v, answer: n.other}
 	}
 	regions := a.regions[family]
 	if regions == nil {
-		return Hit{answer: n.other}
+		return Hit{view: v, answer: n.other}
 	}
-	hit := Hit{client: q.Client(source), access: a, family: family, nodata: n.other}
+	hit := Hit{view: v, client: q.Client(source), access: a, family: family, nodata: n.other}
 	hit.region, hit.scope = regions.plan.Lookup(hit.client)
 	if hit.region < 0 {
 		hit.answer = n.other
@@ -186,10 +189,10 @@ func (h *Hit) Append(dst []byte, q *wire.Query, turn, random uint64, limit int) 
 		scope = 0 // RFC 7871 section 7.2.1: nothing was said of the client
 	}
 	if h.block == nil {
-		return q.AppendAnswer(dst, h.answer, scope, limit)
+		return h.appendAnswer(dst, q, h.answer, scope, limit)
 	}
 	if len(h.block.groups) == 0 {
-		return q.AppendAnswer(dst, h.nodata, scope, limit)
+		return h.appendAnswer(dst, q, h.nodata, scope, limit)
 	}
 	start := len(dst)
 	dst = q.Begin(dst)
@@ -197,6 +200,16 @@ func (h *Hit) Append(dst []byte, q *wire.Query, turn, random uint64, limit int) 
 	return q.End(dst, start, wire.Head{
 		Authoritative: true, Truncated: !fits, Counts: wire.Counts{Answer: uint16(count)}, Scope: scope, Limit: limit,
 	})
+}
+
+// appendAnswer appends the reply for a packed answer, with the present serial number of its zone.
+func (h *Hit) appendAnswer(dst []byte, q *wire.Query, a *wire.Answer, scope, limit int) []byte {
+	start := len(dst)
+	dst = q.AppendAnswer(dst, a, scope, limit)
+	if a.Serials.Offsets != nil {
+		q.SetSerial(dst[start:], a, h.view.exports[a.Serials.Zone].Serial)
+	}
+	return dst
 }
 
 // RCode is the response code that Append will send.

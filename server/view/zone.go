@@ -15,6 +15,8 @@ type Zone struct {
 	Name string
 	// Records are all records of the zone: exactly one SOA and at least one NS at the apex, and whatever else, in any order.
 	Records []dns.RR
+	// Exported: secondaries may have the zone. Then its serial number is that of WithSerials, and what it holds can be read.
+	Exported bool
 }
 
 // zone holds the answers that a whole zone shares.
@@ -36,13 +38,14 @@ type compiler struct {
 	owners    map[string]rrsets
 	display   map[string]string       // key -> the owner as the records write it
 	referrals map[string]*wire.Answer // by delegation
+	export    int32                   // index of the View's exports; -1: the zone is not exported
 }
 
 // newCompiler reads the records of a zone and makes the nodes of its names. Zones below it must have been read before:
 // what it has of their names is glue.
 func (b *builder) newCompiler(z Zone) (*compiler, error) {
 	c := &compiler{builder: b, index: int32(len(b.view.zones)), apex: key(z.Name),
-		owners: map[string]rrsets{}, display: map[string]string{}, referrals: map[string]*wire.Answer{}}
+		owners: map[string]rrsets{}, display: map[string]string{}, referrals: map[string]*wire.Answer{}, export: -1}
 	if _, taken := b.apexes[c.apex]; taken {
 		return nil, fmt.Errorf("zone %s: there are two zones of this name", z.Name)
 	}
@@ -53,6 +56,10 @@ func (b *builder) newCompiler(z Zone) (*compiler, error) {
 	}
 	if c.soa == nil {
 		return nil, fmt.Errorf("zone %s: there is no SOA record at the apex", z.Name)
+	}
+	if z.Exported {
+		c.export = int32(len(b.view.exports))
+		b.view.exports = append(b.view.exports, Export{Zone: z.Name, Serial: c.soa.Serial})
 	}
 	b.view.zones = append(b.view.zones, zone{
 		nxdomain: c.negative(wire.NXDomain), nodata: c.negative(wire.NoError), any: c.hinfo(),

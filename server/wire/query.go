@@ -51,6 +51,7 @@ const (
 	NXDomain RCode = 3
 	NotImp   RCode = 4
 	Refused  RCode = 5
+	NotAuth  RCode = 9
 	BadVers  RCode = 16
 	// BadCookie asks for the query again, with the cookie of the reply (RFC 7873 section 8).
 	BadCookie RCode = 23

@@ -20,6 +20,8 @@ type Answer struct {
 	// an answer that is given to longer names too, below the name it was packed for. NameLen matters only with them.
 	Pointers []uint16
 	NameLen  int
+	// Serials are the serial numbers in Body that are put in when it is sent; see SetSerial.
+	Serials Serials
 }
 
 // Begin appends the room for the header, and the question byte for byte as it was asked.

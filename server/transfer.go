@@ -1,0 +1,252 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"gtmd/server/view"
+	"gtmd/server/wire"
+)
+
+// transfers gives zones to secondaries (RFC 5936, RFC 1995) and tells them of changes (notify.go). Its methods may be called from
+// any goroutine.
+type transfers struct {
+	log   *slog.Logger
+	stats *Stats
+	view  *atomic.Pointer[view.View]
+	now   func() time.Time
+	rules atomic.Pointer[Transfers] // never nil
+	// active is the number of transfers in progress.
+	active  atomic.Int64
+	refused logLimit
+	// moved holds a token when a view or rules are new, for the notifier.
+	moved chan struct{}
+}
+
+func newTransfers(log *slog.Logger, stats *Stats, v *atomic.Pointer[view.View]) *transfers {
+	t := &transfers{log: log, stats: stats, view: v, now: time.Now, moved: make(chan struct{}, 1)}
+	t.rules.Store(&Transfers{})
+	return t
+}
+
+// errNoReply is returned for a message that deserves no reply.
+var errNoReply = errors.New("not a query")
+
+// messageSize is about the number of octets of one message of a transfer: pointers of compression reach that far (RFC 1035 section
+// 4.1.4).
+const messageSize = 16 << 10
+
+// serve answers a request for which isTransfer holds that came over a stream. It holds one view to its end, so that what it gives
+// is one state of the zone. An error is that of send, or says that there can be no reply.
+func (t *transfers) serve(r *Responder, message []byte, source netip.Addr, send func(reply []byte) error) error {
+	var q wire.Query
+	fate, rcode := q.Decode(message)
+	switch fate {
+	case wire.ToDrop:
+		return errNoReply
+	case wire.ToReject:
+		return t.reply(r, &q, nil, rcode, send)
+	}
+	rules := t.rules.Load()
+	s, rcode := t.verify(rules, message)
+	if rcode != wire.NoError {
+		return t.reply(r, &q, s, rcode, send)
+	}
+	v := r.view.Load()
+	e, rcode, why := t.admit(v, rules, &q, source, s.keyName())
+	if e == nil {
+		t.refuse(rules.zoneOf(&q), source, s.keyName(), why)
+		return t.reply(r, &q, s, rcode, send)
+	}
+	out := &transfer{transfers: t, responder: r, query: &q, signer: s, send: send, request: message}
+	if q.Type == wire.TypeIXFR {
+		serial, given := clientSerial(message)
+		if !given {
+			return t.reply(r, &q, s, wire.FormErr, send)
+		}
+		if int32(serial-e.Serial) >= 0 { // RFC 1995 section 2, by RFC 1982
+			t.stats.transfers.add(e.Zone, "current")
+			return out.flush([]dns.RR{e.SOA()})
+		}
+	}
+	if t.active.Add(1) > int64(rules.limit) {
+		t.active.Add(-1)
+		t.stats.transfers.add(e.Zone, "busy")
+		t.log.Warn("zone not transferred: too many transfers at one time", "zone", e.Zone, "client", source, "transfers", rules.limit)
+		return t.reply(r, &q, s, wire.ServFail, send)
+	}
+	defer t.active.Add(-1)
+	return out.give(v, e, source)
+}
+
+// admit finds the zone that a request asks for, and whether the client may have it; nil: it gets rcode.
+func (t *transfers) admit(v *view.View, rules *Transfers, q *wire.Query, source netip.Addr, key string) (e *view.Export, rcode wire.RCode, why string) {
+	zone := rules.zoneOf(q)
+	if zone == nil || q.Class != wire.ClassIN {
+		return nil, wire.Refused, "no such zone is given to secondaries"
+	}
+	if why := zone.refuses(source, key); why != "" {
+		return nil, wire.Refused, why
+	}
+	e, found := v.Export(zone.name)
+	if !found { // rules are newer than the view, for a moment
+		return nil, wire.ServFail, "the zone is not served yet"
+	}
+	return e, wire.NoError, ""
+}
+
+// refuse counts and logs a refused request. Strangers can make these as they like, so not each has a line.
+func (t *transfers) refuse(zone *zoneRules, source netip.Addr, key, why string) {
+	if zone == nil {
+		return
+	}
+	t.stats.transfers.add(zone.name, "refused")
+	if t.refused.allows(t.now()) {
+		t.log.Warn("zone transfer refused", "zone", zone.name, "client", source, "key", key, "why", why)
+	}
+}
+
+// reply sends one message without records.
+func (t *transfers) reply(r *Responder, q *wire.Query, s *signer, rcode wire.RCode, send func([]byte) error) error {
+	message := s.sign(q.AppendError(nil, rcode), 0)
+	r.count.query(q, rcode, message)
+	return send(message)
+}
+
+// answerIXFR appends the reply to an IXFR over UDP: the SOA record alone, by which the client sees whether it needs a transfer over
+// TCP (RFC 1995 section 2).
+func (t *transfers) answerIXFR(dst []byte, r *Responder, rules *Transfers, packet []byte, key string, source netip.Addr) ([]byte, wire.RCode) {
+	q := &r.query
+	e, rcode, why := t.admit(r.view.Load(), rules, q, source, key)
+	if e == nil {
+		t.refuse(rules.zoneOf(q), source, key, why)
+		return q.AppendError(dst, rcode), rcode
+	}
+	message, err := pack(q, packet, true, []dns.RR{e.SOA()})
+	if err != nil {
+		return q.AppendError(dst, wire.ServFail), wire.ServFail
+	}
+	t.stats.transfers.add(e.Zone, "current")
+	return append(dst, message...), wire.NoError
+}
+
+// transfer is one that is being sent.
+type transfer struct {
+	*transfers
+	responder       *Responder
+	query           *wire.Query
+	signer          *signer
+	send            func([]byte) error
+	request         []byte
+	messages        int
+	records, octets int
+}
+
+// give sends a zone, and tells what came of it.
+func (t *transfer) give(v *view.View, e *view.Export, source netip.Addr) error {
+	begin := t.now()
+	err := t.run(v, e)
+	fields := []any{"zone", e.Zone, "client", source, "key", t.signer.keyName(), "serial", e.Serial, "records", t.records,
+		"octets", t.octets, "duration", t.now().Sub(begin).Round(time.Microsecond)}
+	if err != nil {
+		t.stats.transfers.add(e.Zone, "failed")
+		t.log.Warn("zone transfer broken off", append(fields, "error", err)...)
+		return err
+	}
+	t.stats.transfers.add(e.Zone, "sent")
+	t.log.Info("zone transferred", fields...)
+	return nil
+}
+
+// run sends all records of a zone.
+func (t *transfer) run(v *view.View, e *view.Export) error {
+	var batch []dns.RR
+	size := 0
+	for rr := range v.Records(e) {
+		length := dns.Len(rr)
+		if size+length > messageSize && len(batch) > 0 {
+			if err := t.flush(batch); err != nil {
+				return err
+			}
+			batch, size = batch[:0], 0
+		}
+		batch, size = append(batch, rr), size+length
+	}
+	return t.flush(batch)
+}
+
+// flush sends one message with some records. The first has the question (RFC 5936 section 2.2.1).
+func (t *transfer) flush(records []dns.RR) error {
+	message, err := pack(t.query, t.request, t.messages == 0, records)
+	if err != nil {
+		return err
+	}
+	message = t.signer.sign(message, 0)
+	if t.messages == 0 {
+		t.responder.count.query(t.query, wire.NoError, message)
+	}
+	t.messages++
+	t.records += len(records)
+	t.octets += len(message)
+	return t.send(message)
+}
+
+// pack makes one message of the reply to a request, which q was decoded from; the first repeats the question and answers the OPT
+// record.
+func pack(q *wire.Query, request []byte, isFirst bool, records []dns.RR) ([]byte, error) {
+	m := &dns.Msg{MsgHdr: dns.MsgHdr{Id: binary.BigEndian.Uint16(request), Response: true, Authoritative: true}, Compress: true, Answer: records}
+	if isFirst {
+		name, _, err := dns.UnpackDomainName(request, wire.HeaderLen)
+		if err != nil {
+			return nil, err
+		}
+		m.Question = []dns.Question{{Name: name, Qtype: q.Type, Qclass: q.Class}}
+		if q.HasEDNS {
+			m.SetEdns0(wire.Payload, q.DO)
+		}
+	}
+	return m.Pack()
+}
+
+// isTransfer reports whether a message asks for a zone: a query of type AXFR or IXFR.
+func isTransfer(message []byte) bool {
+	if len(message) < wire.HeaderLen || message[2]&0xf8 != 0 || binary.BigEndian.Uint16(message[4:]) != 1 {
+		return false
+	}
+	for offset := wire.HeaderLen; offset < len(message); {
+		length := int(message[offset])
+		if length > 63 {
+			return false
+		}
+		offset += 1 + length
+		if length == 0 {
+			if offset+2 > len(message) {
+				return false
+			}
+			qtype := binary.BigEndian.Uint16(message[offset:])
+			return qtype == wire.TypeAXFR || qtype == wire.TypeIXFR
+		}
+	}
+	return false
+}
+
+// clientSerial is the serial number that an IXFR says the client has: that of the SOA record of its authority section (RFC 1995
+// section 3).
+func clientSerial(message []byte) (serial uint32, given bool) {
+	m := new(dns.Msg)
+	if err := m.Unpack(message); err != nil {
+		return 0, false
+	}
+	i := slices.IndexFunc(m.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
+	if i < 0 {
+		return 0, false
+	}
+	return m.Ns[i].(*dns.SOA).Serial, true
+}
