@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gtmd/healthcheck"
 	"gtmd/policy"
@@ -21,6 +22,13 @@ func (k *checker) listeners() {
 		if j, ok := first[listen]; ok && listen.Port() != 0 {
 			k.errorf(element("dns.listen", i), "%s is listed already as listen[%d]", listen, j)
 			continue
+		}
+		first[listen] = i
+	}
+	for i, listen := range k.config.File.DNS.TLS.Listen {
+		path := element("dns.tls.listen", i)
+		if _, ok := first[listen]; ok {
+			k.errorf(path, "%s is in dns.listen already, or in this list: want an address of its own, usually with port 853", listen)
 		}
 		first[listen] = i
 	}
@@ -48,6 +56,7 @@ func (k *checker) files() {
 	}
 	k.resolve(&k.config.File.DNS.Dnstap.Socket, "dns.dnstap.socket")
 	k.cookieSecrets()
+	k.checkCertificate(&k.config.File.DNS.TLS)
 	admin := &k.config.File.Admin
 	if admin.TokenFile == "" {
 		return
@@ -74,6 +83,21 @@ func (k *checker) cookieSecrets() {
 		k.errorf(key, "%v", err)
 	} else if err := server.CheckCookieSecrets(text); err != nil {
 		k.errorf(key, "%s: %v", *file, err)
+	}
+}
+
+// checkCertificate checks the certificate of DNS over TLS, where that is listened for.
+func (k *checker) checkCertificate(o *server.TLSOptions) {
+	if len(o.Listen) == 0 || o.CertificateFile == "" || o.KeyFile == "" {
+		return
+	}
+	k.resolve(&o.CertificateFile, "dns.tls.certificate_file")
+	k.resolve(&o.KeyFile, "dns.tls.key_file")
+	pair, err := o.Certificate()
+	if err != nil {
+		k.errorf("dns.tls.certificate_file", "%v: want PEM files of a certificate and its key", err)
+	} else if end := pair.Leaf.NotAfter; end.Before(time.Now()) {
+		k.warnf("dns.tls.certificate_file", "the certificate ended on %s: clients that check it refuse it", end.UTC().Format(time.DateOnly))
 	}
 }
 

@@ -2,11 +2,18 @@
 package docs
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"gtmd/config"
 	"gtmd/geo/mmdb"
@@ -59,7 +66,33 @@ func site(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(dir, "transfer.key"), []byte("c2VjcmV0IG9mIHRoZSBrZXkgb2YgYW4gZXhhbXBsZSE=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	writeCertificate(t, dir)
 	return dir
+}
+
+// writeCertificate writes tls.crt and tls.key.
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"tls.crt": {Type: "CERTIFICATE", Bytes: certificate}, "tls.key": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestExamples loads the TOML blocks of every page, joined, as one configuration.

@@ -33,7 +33,8 @@ func Example() {
 		log.Fatal(err)
 	}
 	change, err := s.Prepare(server.Options{
-		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, MaxUDPPayload: 1232, TCPIdleTimeout: time.Second, TCPConnections: 10,
+		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, MaxUDPPayload: 1232,
+		TCPIdleTimeout: time.Second, TCPMessageTimeout: time.Second, TCPConnections: 10, TCPConnectionsPerClient: 10,
 	})
 	if err != nil {
 		log.Fatal(err)

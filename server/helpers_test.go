@@ -154,7 +154,7 @@ func policyOf(name, source, pool string, balance policy.Balance) policy.PolicyOp
 
 // options listen on addresses with two workers.
 func options(listen ...string) Options {
-	o := Options{Workers: 2, MaxUDPPayload: 1232, TCPIdleTimeout: patience, TCPConnections: 100}
+	o := Options{Workers: 2, MaxUDPPayload: 1232, TCPIdleTimeout: patience, TCPMessageTimeout: patience, TCPConnections: 100, TCPConnectionsPerClient: 100}
 	for _, address := range listen {
 		o.Listen = append(o.Listen, netip.MustParseAddrPort(address))
 	}

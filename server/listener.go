@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// listener is one address with its UDP workers and its TCP acceptor.
+// listener is one address with its UDP workers and its TCP acceptor; one of TLS has no workers.
 type listener struct {
 	address netip.AddrPort // as configured
 	workers []udpWorker
@@ -48,6 +48,10 @@ func (c *Change) openOnce(address netip.AddrPort) (*listener, error) {
 		}
 	}
 	l := &listener{address: address}
+	if running := c.server.listeners[address]; running != nil && !running.tcp.secure && address.Port() != 0 {
+		// Connections go on when the address gets other workers.
+		l.tcp = running.tcp.share()
+	}
 	actual := address
 	for range c.options.Workers {
 		w, bound, err := c.server.openUDP(actual, c.options)
@@ -58,7 +62,10 @@ func (c *Change) openOnce(address netip.AddrPort) (*listener, error) {
 		actual = bound
 		l.workers = append(l.workers, w)
 	}
-	tcp, err := c.server.openTCP(actual, c.options, c.room)
+	if l.tcp != nil {
+		return l, nil
+	}
+	tcp, err := c.server.openTCP(actual, false)
 	if err != nil {
 		l.close()
 		return nil, fmt.Errorf("listen on %s over TCP: %w%s", actual, err, hint(address, err))
@@ -111,7 +118,7 @@ func (l *listener) start() {
 	for _, w := range l.workers {
 		l.done.Go(w.run)
 	}
-	l.done.Go(l.tcp.run)
+	l.tcp.start()
 }
 
 // stopAll ends listeners, all at the same time, and returns when what they hold is answered.
@@ -128,6 +135,7 @@ func stopAll(listeners []*listener) {
 	}
 	for _, l := range listeners {
 		l.done.Wait()
+		l.tcp.wait()
 	}
 }
 
@@ -137,6 +145,6 @@ func (l *listener) close() {
 		w.close()
 	}
 	if l.tcp != nil {
-		l.tcp.listener.Close()
+		l.tcp.stop()
 	}
 }

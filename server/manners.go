@@ -55,6 +55,9 @@ func (r *Responder) greet(m *manners, source netip.Addr) (isKnown bool) {
 	if !r.count.udp {
 		// RFC 7828 section 3.3.1: over UDP the option is ignored.
 		q.Reply.HasKeepalive, q.Reply.Keepalive = q.HasKeepalive, m.keepalive
+		if r.closing {
+			q.Reply.Keepalive = 0 // RFC 7828 section 3.4: the connection is to be closed
+		}
 		if q.HasPadding && r.encrypted {
 			q.Reply.Block = paddingBlock
 		}

@@ -20,10 +20,16 @@ type Options struct {
 	MaxUDPPayload int `toml:"max_udp_payload" default:"1232" range:"512..4096"`
 	// How long a TCP connection may stay idle before it is closed (RFC 7766 section 6.2.3).
 	TCPIdleTimeout time.Duration `toml:"tcp_idle_timeout" default:"10s" range:"1s..10m"`
-	// TCP connections at one time, over all addresses. At the limit, new ones wait.
+	// How long one message may take over TCP: a query from its first octet to its last, a TLS handshake, and a reply until the client has taken it. A client that sends an octet now and then does not gain time.
+	TCPMessageTimeout time.Duration `toml:"tcp_message_timeout" default:"5s" range:"100ms..2m"`
+	// TCP connections at one time, over all addresses, those of TLS too. At the limit, a new one takes the place of the one that has been idle longest. No more than half of the process's descriptors are used.
 	TCPConnections int `toml:"tcp_connections" default:"1000" range:"1..1000000"`
+	// TCP connections of one client at one time: of an IPv4 address, or of an IPv6 network of 64 bits. At the limit, a new one takes the place of the client's own that has been idle longest.
+	TCPConnectionsPerClient int `toml:"tcp_connections_per_client" default:"100" range:"1..1000000"`
 	// Zone transfers at one time. Further ones are refused with SERVFAIL, and secondaries try again.
 	Transfers int `toml:"transfers" default:"10" range:"1..1000"`
+	// DNS over TLS.
+	TLS TLSOptions `toml:"tls"`
 	// Answered queries as lines of JSON in a file.
 	QueryLog querylog.Options `toml:"query_log"`
 	// Answered queries for a dnstap collector.
@@ -84,6 +90,29 @@ func (o *Options) Validate(problem func(key, message string)) {
 		if n := len(text.value); n > text.longest {
 			problem(text.key, fmt.Sprintf("has %d octets: want at most %d", n, text.longest))
 		}
+	}
+}
+
+// TLSOptions is the [dns.tls] section of the configuration: DNS over TLS (RFC 7858).
+type TLSOptions struct {
+	// Addresses to answer on over TLS, usually with port 853. Empty: none.
+	Listen []netip.AddrPort `toml:"listen"`
+	// PEM file with the certificate and those between it and the root. A changed file is read anew without a reload.
+	CertificateFile string `toml:"certificate_file"`
+	// PEM file with the private key of the certificate.
+	KeyFile string `toml:"key_file"`
+}
+
+// Validate reports what is missing for TLS.
+func (o *TLSOptions) Validate(problem func(key, message string)) {
+	if len(o.Listen) == 0 {
+		return
+	}
+	if o.CertificateFile == "" {
+		problem("certificate_file", "listen needs it: want the path of a PEM file with the certificate")
+	}
+	if o.KeyFile == "" {
+		problem("key_file", "listen needs it: want the path of a PEM file with the private key of the certificate")
 	}
 }
 

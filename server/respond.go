@@ -18,6 +18,7 @@ type Responder struct {
 	clock     *clock
 	count     *counters
 	encrypted bool // the transport hides what is said, so that it pays to hide how much it is
+	closing   bool // the connection ends soon
 	query     wire.Query
 	cookie    [cookieLen]byte
 	dice      dice

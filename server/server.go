@@ -9,6 +9,7 @@ package server
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -41,21 +42,28 @@ type Server struct {
 	// panicLogged is when a panic was logged last, in ns of Unix time.
 	panicLogged atomic.Int64
 
+	streams      *streams
+	certificates *certificates
+	transferer   transferer // nil: zone transfers are answered as any query is
+
 	mu        sync.Mutex // guards all below
 	secret    cookieSecret
 	ticking   chan struct{} // closed to stop the clock; nil while it does not run
 	ticker    sync.WaitGroup
 	options   Options
-	room      chan struct{} // has a token for each TCP connection, over all addresses
 	listeners map[netip.AddrPort]*listener
 }
 
 // New returns a server that listens nowhere and has no view: Swap comes before Prepare.
 func New(log *slog.Logger, stats *Stats) *Server {
-	s := &Server{log: log, stats: stats, queries: querylog.New(log, &stats.queries), start: time.Now(), listeners: map[netip.AddrPort]*listener{}}
+	s := &Server{
+		log: log, stats: stats, queries: querylog.New(log, &stats.queries), start: time.Now(), listeners: map[netip.AddrPort]*listener{},
+		streams: newStreams(log, &stats.streams), certificates: newCertificates(log, &stats.streams),
+	}
 	rand.Read(s.secret[:]) // never fails (crypto/rand)
 	s.manners.Store(&manners{})
 	s.transfers = newTransfers(log, stats, &s.view)
+	s.transferer = s.transfers
 	return s
 }
 
@@ -99,7 +107,7 @@ type Change struct {
 	server  *Server
 	options Options
 	manners *manners
-	room    chan struct{}
+	pair    *tls.Certificate // nil: no TLS
 	fresh   map[netip.AddrPort]*listener
 	gone    []*listener
 	queries *querylog.Change
@@ -111,6 +119,9 @@ type Change struct {
 func (s *Server) Prepare(options Options) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := options.TLS.clash(options.Listen); err != nil {
+		return nil, err
+	}
 	if options.Workers == 0 {
 		options.Workers = runtime.NumCPU()
 	}
@@ -118,19 +129,15 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Change{server: s, options: options, manners: manners, room: s.room, fresh: map[netip.AddrPort]*listener{}}
-	if cap(c.room) != options.TCPConnections {
-		c.room = make(chan struct{}, options.TCPConnections)
-	}
-	same := s.options.Workers == options.Workers && s.options.MaxUDPPayload == options.MaxUDPPayload &&
-		s.options.TCPIdleTimeout == options.TCPIdleTimeout && s.options.TCPConnections == options.TCPConnections
+	c := &Change{server: s, options: options, manners: manners, fresh: map[netip.AddrPort]*listener{}}
+	same := s.options.Workers == options.Workers && s.options.MaxUDPPayload == options.MaxUDPPayload
 	var errs []error
 	if c.queries, err = s.queries.Prepare(querylog.Setting{File: options.QueryLog, Dnstap: options.Dnstap, Payload: options.MaxUDPPayload}); err != nil {
 		errs = append(errs, err)
 	}
 	for _, address := range options.Listen {
 		running := s.listeners[address]
-		if c.fresh[address] != nil || running != nil && same {
+		if c.fresh[address] != nil || running != nil && same && !running.tcp.secure {
 			continue
 		}
 		l, err := c.open(address)
@@ -143,12 +150,13 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 			l.start()
 		}
 	}
+	errs = append(errs, c.prepareTLS()...)
 	if err := errors.Join(errs...); err != nil {
 		c.Discard()
 		return nil, err
 	}
 	for address, l := range s.listeners {
-		if c.fresh[address] != nil || !slices.Contains(options.Listen, address) {
+		if c.fresh[address] != nil || !slices.Contains(options.Listen, address) && !slices.Contains(options.TLS.Listen, address) {
 			c.gone = append(c.gone, l)
 		}
 	}
@@ -166,7 +174,9 @@ func (c *Change) Commit() {
 	s := c.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.options, s.room = c.options, c.room
+	s.options = c.options
+	s.streams.configure(c.options)
+	s.certificates.use(c.options.TLS, c.pair)
 	c.queries.Commit()
 	s.manners.Store(c.manners)
 	if s.ticking == nil {
@@ -181,7 +191,7 @@ func (c *Change) Commit() {
 	for address, l := range c.fresh {
 		l.start()
 		s.listeners[address] = l
-		s.log.Info("listening", "address", l.actual(), "workers", len(l.workers))
+		s.log.Info("listening", "address", l.actual(), "workers", len(l.workers), "tls", l.tcp.secure)
 	}
 	stopAll(c.gone)
 	for _, l := range c.gone {
@@ -192,12 +202,19 @@ func (c *Change) Commit() {
 }
 
 // Addresses are the addresses listened on, with the ports that were chosen for port 0.
-func (s *Server) Addresses() []netip.AddrPort {
+func (s *Server) Addresses() []netip.AddrPort { return s.addresses(false) }
+
+// TLSAddresses are those listened on for TLS.
+func (s *Server) TLSAddresses() []netip.AddrPort { return s.addresses(true) }
+
+func (s *Server) addresses(secure bool) []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var addresses []netip.AddrPort
 	for _, l := range s.listeners {
-		addresses = append(addresses, l.actual())
+		if l.tcp.secure == secure {
+			addresses = append(addresses, l.actual())
+		}
 	}
 	slices.SortFunc(addresses, netip.AddrPort.Compare)
 	return addresses
@@ -215,13 +232,17 @@ func (s *Server) Close() {
 		s.ticker.Wait()
 		s.ticking = nil
 	}
+	s.certificates.use(TLSOptions{}, nil)
 }
 
 // responder makes a Responder for a new worker.
 func (s *Server) responder(count *counters) *Responder {
 	r := &Responder{view: &s.view, manners: &s.manners, clock: &s.clock, transfers: s.transfers, count: count, dice: newDice(seed())}
 	r.record = recorder{log: s.queries, lane: s.queries.Lane(), lot: seed()}
-	if !count.udp {
+	switch {
+	case count.tls:
+		r.record.transport = querylog.DoT
+	case !count.udp:
 		r.record.transport = querylog.TCP
 	}
 	return r

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/netip"
 	"syscall"
@@ -34,6 +35,15 @@ func listenTCP(address netip.AddrPort) (*net.TCPListener, error) {
 		return nil, err
 	}
 	return l.(*net.TCPListener), nil
+}
+
+// descriptors is how many descriptors the process may have open.
+func descriptors() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return int(limit.Cur)
 }
 
 // shared sets SO_REUSEPORT: the kernel spreads queries over the sockets of a port, and a reload can open a port anew

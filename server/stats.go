@@ -17,6 +17,7 @@ type Stats struct {
 	mu      sync.Mutex  // guards all
 	workers []*counters // of ended workers too: what they counted stays, and a new worker counts on
 	keys    map[view.CounterKey]int
+	streams streamStats
 	tcpOpen atomic.Int64
 	panics  atomic.Uint64
 	unsent  atomic.Uint64
@@ -30,6 +31,7 @@ type Stats struct {
 type counters struct {
 	_     [64]byte // keeps the counters of two workers off one cache line
 	udp   bool
+	tls   bool
 	taken bool // by a worker that has not ended; guarded by Stats.mu
 	// queries are by all that is told of an answered query, so that it costs one addition; a scrape adds up what it asks for.
 	queries [len(typeNames)][len(rcodeNames)][traits]atomic.Uint64
@@ -140,16 +142,19 @@ func NewStats() *Stats {
 }
 
 // join returns counters for a new worker, with room for every key known.
-func (s *Stats) join(udp bool) *counters {
+func (s *Stats) join(udp bool) *counters { return s.joinAs(udp, false) }
+
+// joinAs is join, for TLS too.
+func (s *Stats) joinAs(udp, tls bool) *counters {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.workers {
-		if c.udp == udp && !c.taken {
+		if c.udp == udp && c.tls == tls && !c.taken {
 			c.taken = true
 			return c
 		}
 	}
-	c := &counters{udp: udp, taken: true}
+	c := &counters{udp: udp, tls: tls, taken: true}
 	c.answers.Store(&[]*answerChunk{})
 	c.grow(len(s.keys))
 	s.workers = append(s.workers, c)
@@ -226,6 +231,7 @@ func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, responsesDesc, droppedDesc, truncatedDesc, subnetsDesc, cookiesDesc, limitedDesc, tcpOpenDesc, unsentDesc, loggedDesc, panicsDesc, transfersDesc, notifiesDesc, signaturesDesc} {
 		ch <- d
 	}
+	s.streams.describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -233,11 +239,11 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 	s.mu.Lock()
 	workers := s.workers
 	s.mu.Unlock()
-	for _, proto := range []string{"udp", "tcp"} {
+	for _, proto := range s.streams.protos() {
 		sum := func(pick func(*counters) uint64) float64 {
 			total := uint64(0)
 			for _, c := range workers {
-				if c.udp == (proto == "udp") {
+				if c.proto() == proto {
 					total += pick(c)
 				}
 			}
@@ -272,6 +278,7 @@ func (s *Stats) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Written()), sink, "written")
 		ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(count.Dropped()), sink, "dropped")
 	}
+	s.streams.collect(ch)
 	s.collectTransfers(ch)
 	ch <- prometheus.MustNewConstMetric(tcpOpenDesc, prometheus.GaugeValue, float64(s.tcpOpen.Load()))
 	ch <- prometheus.MustNewConstMetric(unsentDesc, prometheus.CounterValue, float64(s.unsent.Load()))

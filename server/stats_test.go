@@ -120,9 +120,32 @@ gtmd_dns_responses_total{proto="udp",rcode="NOTIMP"} 0
 gtmd_dns_responses_total{proto="udp",rcode="NXDOMAIN"} 0
 gtmd_dns_responses_total{proto="udp",rcode="REFUSED"} 0
 gtmd_dns_responses_total{proto="udp",rcode="SERVFAIL"} 0
+# HELP gtmd_dns_tcp_accepted_total TCP connections accepted and served, those of TLS too.
+# TYPE gtmd_dns_tcp_accepted_total counter
+gtmd_dns_tcp_accepted_total 0
+# HELP gtmd_dns_tcp_closed_total TCP connections that ended, by reason: replaced, client_limit and refused made room or found none; descriptors: the process had none left.
+# TYPE gtmd_dns_tcp_closed_total counter
+gtmd_dns_tcp_closed_total{reason="client"} 0
+gtmd_dns_tcp_closed_total{reason="client_limit"} 0
+gtmd_dns_tcp_closed_total{reason="descriptors"} 0
+gtmd_dns_tcp_closed_total{reason="error"} 0
+gtmd_dns_tcp_closed_total{reason="handshake"} 0
+gtmd_dns_tcp_closed_total{reason="idle"} 0
+gtmd_dns_tcp_closed_total{reason="message_timeout"} 0
+gtmd_dns_tcp_closed_total{reason="no_query"} 0
+gtmd_dns_tcp_closed_total{reason="refused"} 0
+gtmd_dns_tcp_closed_total{reason="replaced"} 0
+gtmd_dns_tcp_closed_total{reason="stopped"} 0
+gtmd_dns_tcp_closed_total{reason="write_timeout"} 0
 # HELP gtmd_dns_tcp_connections TCP connections that are open.
 # TYPE gtmd_dns_tcp_connections gauge
 gtmd_dns_tcp_connections 3
+# HELP gtmd_dns_tls_certificate_load_failures_total Contents of the certificate files that could not be used; the certificate before them serves on.
+# TYPE gtmd_dns_tls_certificate_load_failures_total counter
+gtmd_dns_tls_certificate_load_failures_total 0
+# HELP gtmd_dns_tls_handshake_failures_total TLS handshakes that failed.
+# TYPE gtmd_dns_tls_handshake_failures_total counter
+gtmd_dns_tls_handshake_failures_total 0
 # HELP gtmd_dns_truncated_responses_total Replies that did not fit and were sent with TC set.
 # TYPE gtmd_dns_truncated_responses_total counter
 gtmd_dns_truncated_responses_total{proto="tcp"} 0

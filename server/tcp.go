@@ -1,44 +1,47 @@
 package server
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// tcpListener accepts the TCP connections of one address (RFC 7766).
+// tcpListener accepts the connections of one address, those of TCP (RFC 7766) or those of TLS (RFC 7858). It outlives a
+// reload that opens the address anew with other options: the old and the new listener share it.
 type tcpListener struct {
 	server   *Server
 	listener *net.TCPListener
 	address  netip.AddrPort
-	idle     time.Duration
+	secure   bool // TLS
 	count    *counters
-	// room has a token for each connection of the server that is open.
-	room    chan struct{}
-	stopped chan struct{}
+	desks    sync.Pool // of *desk
+	stopped  chan struct{}
+	closing  atomic.Bool    // connections end soon
+	done     sync.WaitGroup // the acceptor
+	served   sync.WaitGroup // the connections
 
-	mu    sync.Mutex // guards conns and end
-	conns map[*net.TCPConn]struct{}
-	end   time.Time // when connections must have ended; zero before stop
-	done  sync.WaitGroup
+	// guarded by streams.mu
+	users   int // listeners that have it
+	started bool
+	conns   map[*stream]struct{}
+	end     time.Time // when connections must have ended; zero before stop and leave
+	left    bool      // another process has the socket
 }
 
-// openTCP opens the TCP socket of an address.
-func (s *Server) openTCP(address netip.AddrPort, options Options, room chan struct{}) (*tcpListener, error) {
+// openTCP opens the TCP socket of an address, for TLS where it is secure.
+func (s *Server) openTCP(address netip.AddrPort, secure bool) (*tcpListener, error) {
 	l, err := listenTCP(address)
 	if err != nil {
 		return nil, err
 	}
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	return &tcpListener{
-		server: s, listener: l, address: netip.AddrPortFrom(address.Addr(), port), idle: options.TCPIdleTimeout,
-		room: room, stopped: make(chan struct{}), conns: map[*net.TCPConn]struct{}{},
+		server: s, listener: l, address: netip.AddrPortFrom(address.Addr(), port), secure: secure, users: 1,
+		stopped: make(chan struct{}), conns: map[*stream]struct{}{},
 	}, nil
 }
 
@@ -49,146 +52,160 @@ const drainTime = 200 * time.Millisecond
 // backlogTime is how long connections are still accepted after stop: those that the kernel has accepted already.
 const backlogTime = 10 * time.Millisecond
 
-// run accepts connections until stop and returns when they have ended. At the limit of connections the one accepted
-// last waits; when the process is out of descriptors it tries again after a pause, without spinning.
+// share is the listener for one more user.
+func (t *tcpListener) share() *tcpListener {
+	t.server.streams.mu.Lock()
+	defer t.server.streams.mu.Unlock()
+	t.users++
+	return t
+}
+
+// start accepts connections, if no other user has it do so already.
+func (t *tcpListener) start() {
+	t.server.streams.mu.Lock()
+	defer t.server.streams.mu.Unlock()
+	if t.started {
+		return
+	}
+	t.started = true
+	t.count = t.server.stats.joinStream(t.secure)
+	t.done.Go(t.run)
+}
+
+// run accepts connections until stop and returns when they have ended. When the process is out of descriptors it makes
+// room and tries again after a pause, without spinning.
 func (t *tcpListener) run() {
-	t.count = t.server.stats.join(false)
 	defer t.server.stats.leave(t.count)
-	defer t.done.Wait()
+	defer t.served.Wait()
 	defer t.listener.Close()
-	for pause := time.Duration(0); ; {
+	for {
 		conn, err := t.listener.AcceptTCP()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		case err != nil:
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			t.server.log.Warn("accept a TCP connection", "address", t.address, "error", err, "retry_after", pause)
+			t.server.streams.starved(t.address, err)
 			select {
 			case <-t.stopped:
 				return
-			case <-time.After(pause):
+			case <-time.After(starvedPause):
 			}
-		case !t.reserve():
-			conn.Close()
-			return
 		default:
-			pause = 0
-			t.add(conn)
-			t.done.Go(func() { t.serve(conn) })
+			t.take(conn)
 		}
 	}
 }
 
-// reserve takes room for a connection, and waits for it. It reports false when there is none and the listener is stopped.
-// Only a connection takes room, not an acceptor: addresses share it, and an idle one must not keep it from the others.
-func (t *tcpListener) reserve() bool {
-	select {
-	case t.room <- struct{}{}:
-		return true
-	default:
-	}
-	select {
-	case t.room <- struct{}{}:
-		return true
-	case <-t.stopped:
-		return false
-	}
-}
-
-// stop ends accepting. Connections have drainTime to send what they have begun to send, and are answered.
-func (t *tcpListener) stop() {
-	close(t.stopped)
-	now := time.Now()
-	t.listener.SetDeadline(now.Add(backlogTime))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.end = now.Add(drainTime)
-	for conn := range t.conns {
-		conn.SetDeadline(t.end)
-	}
-}
-
-// add notes a connection that was accepted.
-func (t *tcpListener) add(conn *net.TCPConn) {
-	t.server.stats.tcpOpen.Add(1)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.conns[conn] = struct{}{}
-}
-
-// remove closes a connection and makes room for another.
-func (t *tcpListener) remove(conn *net.TCPConn) {
-	conn.Close()
-	t.mu.Lock()
-	delete(t.conns, conn)
-	t.mu.Unlock()
-	t.server.stats.tcpOpen.Add(-1)
-	<-t.room
-}
-
-// extend gives a connection the idle time for its next step, or after stop what is left of drainTime.
-func (t *tcpListener) extend(conn *net.TCPConn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	deadline := t.end
-	if deadline.IsZero() {
-		deadline = time.Now().Add(t.idle)
-	}
-	conn.SetDeadline(deadline)
-}
-
-// serve answers the queries of one connection in order, until it is idle for too long, sends garbage, or ends.
-func (t *tcpListener) serve(conn *net.TCPConn) {
-	defer t.remove(conn)
-	var in, out []byte
-	defer func() {
-		if reason := recover(); reason != nil {
-			t.server.caught(reason, in)
-		}
-	}()
+// take serves a connection, or closes it where there is no room.
+func (t *tcpListener) take(conn *net.TCPConn) {
 	peer, local := conn.RemoteAddr().(*net.TCPAddr).AddrPort(), conn.LocalAddr().(*net.TCPAddr).AddrPort()
 	source := peer.Addr().Unmap().WithZone("")
-	r := t.server.responder(t.count)
-	r.record.local, r.record.port = local, peer.Port()
-	reader := bufio.NewReaderSize(conn, 2048)
-	var length [2]byte
-	for {
-		t.extend(conn)
-		if _, err := io.ReadFull(reader, length[:]); err != nil {
-			return
-		}
-		n := int(binary.BigEndian.Uint16(length[:]))
-		if cap(in) < n {
-			in = make([]byte, n)
-		}
-		in = in[:n]
-		if _, err := io.ReadFull(reader, in); err != nil {
-			return
-		}
-		if isTransfer(in) {
-			err := t.server.transfers.serve(r, in, source, func(reply []byte) error {
-				t.extend(conn)
-				_, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
-				return err
-			})
-			if err != nil {
-				return
-			}
-			continue
-		}
-		// Prefix and message leave in one write (RFC 7766 section 8).
-		out = r.Respond(append(out[:0], 0, 0), in, source, maxMessage)
-		if len(out) == 2 {
-			return // not a query: RFC 7766 section 8 lets the server close
-		}
-		binary.BigEndian.PutUint16(out, uint16(len(out)-2))
-		t.extend(conn)
-		if _, err := conn.Write(out); err != nil {
-			return
+	s := &stream{listener: t, raw: conn, conn: conn, source: source, port: peer.Port(), local: local, queued: waitsNot}
+	if t.secure {
+		s.conn = t.server.certificates.secure(conn)
+	}
+	if !t.server.streams.admit(s) {
+		conn.Close()
+		return
+	}
+	t.server.stats.tcpOpen.Add(1)
+	t.served.Go(func() {
+		defer t.server.stats.tcpOpen.Add(-1)
+		s.run()
+	})
+}
+
+// stop ends accepting, when the last user asks for it. Connections have drainTime to send what they have begun to send,
+// and are answered.
+func (t *tcpListener) stop() {
+	pool := t.server.streams
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	if t.users == 0 {
+		return // it was left
+	}
+	t.users--
+	switch {
+	case t.users > 0:
+	case !t.started:
+		t.listener.Close()
+	default:
+		close(t.stopped)
+		t.closing.Store(true)
+		now := time.Now()
+		t.listener.SetDeadline(now.Add(backlogTime))
+		t.end = now.Add(drainTime)
+		for s := range t.conns {
+			s.conn.SetDeadline(t.end)
 		}
 	}
 }
 
-// maxMessage is the largest DNS message (RFC 1035 section 4.2.2).
-const maxMessage = 65535
+// leaveTime is how long connections are served at most after another process has the socket, and leaveIdle how long one may
+// then be idle.
+const (
+	leaveTime = 5 * time.Second
+	leaveIdle = time.Second
+)
+
+// leave ends accepting, which another process does now on the same socket: connections that wait in it are for that one.
+// Those that are open are served until they are idle for leaveIdle, for leaveTime at most.
+func (t *tcpListener) leave() {
+	pool := t.server.streams
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	t.users = 0
+	close(t.stopped)
+	t.closing.Store(true)
+	now := time.Now()
+	t.listener.SetDeadline(time.Unix(1, 0))
+	t.end, t.left = now.Add(leaveTime), true
+	for s := range t.conns {
+		if s.waiting {
+			pool.settle(s, now)
+		}
+	}
+}
+
+// idle is how long a connection may be idle, of the usual time.
+func (t *tcpListener) idle(usual time.Duration) time.Duration {
+	if t.left {
+		return min(usual, leaveIdle)
+	}
+	return usual
+}
+
+// wait returns when the listener and its connections have ended, or at once when it has another user.
+func (t *tcpListener) wait() {
+	t.server.streams.mu.Lock()
+	users := t.users
+	t.server.streams.mu.Unlock()
+	if users == 0 {
+		t.done.Wait()
+	}
+}
+
+// before is a deadline, or the end of the listener when that is sooner. The zero time is no deadline.
+func (t *tcpListener) before(deadline time.Time) time.Time {
+	if !t.end.IsZero() && (deadline.IsZero() || t.end.Before(deadline)) {
+		return t.end
+	}
+	return deadline
+}
+
+// desk is what a connection needs while it answers. Connections that wait have none.
+type desk struct {
+	responder *Responder
+	out       []byte
+}
+
+// keptOut is the largest buffer of replies that a desk keeps, in octets.
+const keptOut = 2 * flushLen
+
+// keep gives the desk its buffer back.
+func (d *desk) keep(out []byte) {
+	d.out = out
+	if cap(out) > keptOut {
+		d.out = nil
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -96,82 +97,267 @@ func TestTCPErrorsKeepTheConnection(t *testing.T) {
 	}
 }
 
-// T09, T10, T11: a connection is closed that is idle after a query, from the beginning, or inside a message.
+// T09, T10, T11: a connection is closed that is idle after a query or from the beginning (RFC 7766 section 6.2.3), and one
+// whose message has begun and does not end: that has less time.
 func TestTCPIdle(t *testing.T) {
-	o := options("127.0.0.1:0")
-	o.TCPIdleTimeout = 50 * time.Millisecond
-	s := newServer(t, o)
+	const short = 50 * time.Millisecond
 	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "")
 	for _, test := range []struct {
-		name   string
-		before func(net.Conn)
+		name          string
+		idle, message time.Duration
+		before        func(net.Conn)
+		why           closed
 	}{
-		{"silent", func(net.Conn) {}},
-		{"after a query", func(c net.Conn) { exchange(t, c, query) }},
-		{"half a length", func(c net.Conn) { c.Write([]byte{0}) }},
-		{"half a message", func(c net.Conn) { c.Write(framed(query)[:20]) }},
+		{"silent", short, patience, func(net.Conn) {}, closedIdle},
+		{"after a query", short, patience, func(c net.Conn) { exchange(t, c, query) }, closedIdle},
+		{"half a length", patience, short, func(c net.Conn) { c.Write([]byte{0}) }, closedMessage},
+		{"half a message", patience, short, func(c net.Conn) { c.Write(framed(query)[:20]) }, closedMessage},
+		{"half a message after a query", patience, short, func(c net.Conn) { c.Write(append(framed(query), 0)); readTCP(t, c) }, closedMessage},
+		{"a length of 64 KB", patience, short, func(c net.Conn) { c.Write([]byte{255, 255, 1}) }, closedMessage},
+		{"no DNS at all", patience, short, func(c net.Conn) { c.Write([]byte("GET / HTTP/1.1\r\n\r\n")) }, closedMessage},
 	} {
+		o := options("127.0.0.1:0")
+		o.TCPIdleTimeout, o.TCPMessageTimeout = test.idle, test.message
+		s := newServer(t, o)
 		conn := dial(t, "tcp", first(s))
 		test.before(conn)
 		if !isClosed(conn) {
 			t.Errorf("%s: the connection stays open", test.name)
 		}
+		s.Close()
+		if got := s.stats.streams.closed[test.why].Load(); got != 1 {
+			t.Errorf("%s: %d connections closed for %q, want 1", test.name, got, closedNames[test.why])
+		}
 	}
 }
 
-// At the limit of connections, over all addresses, new ones wait until one ends.
-func TestTCPConnectionLimit(t *testing.T) {
-	o := options("127.0.0.1:0", "[::1]:0")
-	o.TCPConnections = 2
+// An octet now and then does not give a message more time, complete messages do.
+func TestTCPSlowMessage(t *testing.T) {
+	o := options("127.0.0.1:0")
+	o.TCPMessageTimeout = 100 * time.Millisecond
 	s := newServer(t, o)
 	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "")
-	a, b := dial(t, "tcp", s.Addresses()[0]), dial(t, "tcp", s.Addresses()[1])
+	conn := dial(t, "tcp", first(s))
+	exchange(t, conn, query)
+	started := time.Now()
+	pace := time.NewTicker(o.TCPMessageTimeout / 10)
+	defer pace.Stop()
+	var err error
+	for sent := 0; err == nil; sent++ {
+		if sent == maxMessage {
+			t.Fatal("the connection stays open")
+		}
+		octet := []byte{0}
+		if sent == 0 {
+			octet[0] = 255 // a message that will take long
+		}
+		<-pace.C
+		_, err = conn.Write(octet)
+	}
+	if took := time.Since(started); took < o.TCPMessageTimeout {
+		t.Errorf("closed after %v", took)
+	}
+	// Ten times the time of one message, for ten messages.
+	conn = dial(t, "tcp", first(s))
+	for range 30 {
+		<-pace.C
+		exchange(t, conn, query)
+	}
+}
+
+// At the limit of connections, over all addresses, a new one takes the place of the one idle longest (RFC 7766 section
+// 6.2.3), also of one whose message does not end when none is idle.
+func TestTCPConnectionLimit(t *testing.T) {
+	o := options("127.0.0.1:0", "[::1]:0")
+	o.TCPConnections = 3
+	s := newServer(t, o)
+	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "")
+	connect := func(i int) net.Conn {
+		conn := dial(t, "tcp", s.Addresses()[i])
+		exchange(t, conn, query)
+		return conn
+	}
+	half := connect(1)
+	half.Write(framed(query)[:20])
+	waitFor(t, func() bool { return queued(s, waitsRest) == 1 })
+	a, b := connect(0), connect(1)
+	exchange(t, a, query) // now b is idle longest
+	c := connect(1)
+	if !isClosed(b) {
+		t.Error("the connection idle longest stays open")
+	}
 	exchange(t, a, query)
-	exchange(t, b, query)
-	third := dial(t, "tcp", s.Addresses()[1])
-	third.Write(framed(query))
-	third.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := third.Read(make([]byte, 1)); n > 0 || err == nil {
-		t.Error("a third connection is served")
-	}
-	third.SetReadDeadline(time.Now().Add(patience))
-	// UDP does not mind.
-	exchange(t, dial(t, "udp", s.Addresses()[1]), query)
-	a.Close()
-	if m := unpacked(t, readTCP(t, third)); len(m.Answer) != 1 {
-		t.Errorf("reply %v", m)
-	}
+	half.Write(framed(query)[20:])
+	readTCP(t, half)
+	exchange(t, c, query)
 	// An address that a reload adds shares the room.
 	o.Listen = append(o.Listen, options("127.0.0.2:0").Listen...)
 	apply(t, s, o)
-	fourth := dial(t, "tcp", s.Addresses()[1])
-	fourth.Write(framed(query))
-	fourth.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := fourth.Read(make([]byte, 1)); n > 0 || err == nil {
-		t.Error("a third connection is served on the address that was added")
+	d := connect(1)
+	if !isClosed(a) {
+		t.Error("an address that was added has room of its own")
+	}
+	for _, conn := range []net.Conn{half, c, d} {
+		conn.Write(framed(query)[:20])
+	}
+	waitFor(t, func() bool { return queued(s, waitsRest) == 3 })
+	connect(0) // whichever the server read first goes
+	if got := queued(s, waitsRest); got != 2 {
+		t.Errorf("%d unfinished messages are waited for, want 2", got)
+	}
+	// UDP does not mind.
+	exchange(t, dial(t, "udp", s.Addresses()[1]), query)
+	if got := s.stats.streams.closed[closedReplaced].Load(); got != 3 {
+		t.Errorf("%d connections replaced, want 3", got)
 	}
 }
 
-// A reload that changes the limit starts with room of its own.
-func TestTCPConnectionLimitChanged(t *testing.T) {
+// queued is how many connections are in a queue.
+func queued(s *Server, kind int) (n int) {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	for conn := s.streams.queues[kind].head; conn != nil; conn = conn.links[0].after {
+		n++
+	}
+	return n
+}
+
+// waitFor returns when a condition holds.
+func waitFor(t *testing.T, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("what must come does not")
+		}
+	}
+}
+
+// A client beyond its own limit loses a connection of its own, whoever else has been idle longer.
+func TestTCPConnectionLimitOfAClient(t *testing.T) {
 	o := options("127.0.0.1:0")
-	o.TCPConnections = 1
+	o.TCPConnectionsPerClient = 2
 	s := newServer(t, o)
 	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "")
-	exchange(t, dial(t, "tcp", first(s)), query)
-	o.Listen[0], o.TCPConnections = first(s), 3
+	connect := func(from string) net.Conn {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := dialer.Dial("tcp", first(s).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(patience))
+		exchange(t, conn, query)
+		return conn
+	}
+	other := connect("127.0.1.1")
+	a, b := connect("127.0.1.2"), connect("127.0.1.2")
+	c := connect("127.0.1.2")
+	if !isClosed(a) {
+		t.Error("the client's connection idle longest stays open")
+	}
+	for _, conn := range []net.Conn{other, b, c} {
+		exchange(t, conn, query)
+	}
+	if got := s.stats.streams.closed[closedClient].Load(); got != 1 {
+		t.Errorf("%d connections closed, want 1", got)
+	}
+}
+
+func TestClientKey(t *testing.T) {
+	for source, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "::1": "::",
+	} {
+		if got := clientKey(netip.MustParseAddr(source)); got.String() != want {
+			t.Errorf("client %v of %s, want %s", got, source, want)
+		}
+	}
+}
+
+// A reload that changes limits keeps the connections that fit, and they have the new ones.
+func TestTCPLimitsChanged(t *testing.T) {
+	o := options("127.0.0.1:0")
+	s := newServer(t, o)
+	o.Listen[0] = first(s)
 	apply(t, s, o)
+	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "")
 	var conns []net.Conn
 	for range 3 {
-		conns = append(conns, dial(t, "tcp", first(s)))
-		exchange(t, conns[len(conns)-1], query)
+		conn := dial(t, "tcp", first(s))
+		exchange(t, conn, query)
+		conns = append(conns, conn)
+	}
+	o.TCPConnections = 2
+	apply(t, s, o)
+	if !isClosed(conns[0]) {
+		t.Error("the connection idle longest stays open")
+	}
+	o.TCPIdleTimeout = 50 * time.Millisecond
+	apply(t, s, o)
+	for _, conn := range conns[1:] {
+		exchange(t, conn, query)
+	}
+	for _, conn := range conns[1:] {
+		if !isClosed(conn) {
+			t.Error("the connection does not have the new idle time")
+		}
+	}
+}
+
+// A client that reads no answers is closed, and what it did not read is not kept.
+func TestTCPDeafClient(t *testing.T) {
+	o := options("127.0.0.1:0")
+	o.TCPMessageTimeout = 100 * time.Millisecond
+	s := newServer(t, o)
+	conn := dial(t, "tcp", first(s))
+	conn.(*net.TCPConn).SetReadBuffer(4096)
+	big := bytes.Repeat(framed(packet(t, "big.gtm.test.", dns.TypeA, 0, "")), 200)
+	var err error
+	for sent := 0; err == nil; sent++ {
+		if sent == 1000 {
+			t.Fatal("the connection stays open") // 1.8 GB of replies
+		}
+		_, err = conn.Write(big)
+	}
+	waitFor(t, func() bool { return s.stats.streams.closed[closedWrite].Load() == 1 })
+	exchange(t, dial(t, "tcp", first(s)), packet(t, "www.gtm.test.", dns.TypeA, 0, ""))
+}
+
+// Listeners that other workers replace keep their connections, so that a reload resets none.
+func TestReloadKeepsConnections(t *testing.T) {
+	o := options("127.0.0.1:0")
+	s := newServer(t, o)
+	o.Listen[0] = first(s)
+	apply(t, s, o)
+	query := framed(packet(t, "www.gtm.test.", dns.TypeA, 0, ""))
+	conn := dial(t, "tcp", first(s))
+	for workers := 1; workers <= 3; workers++ {
+		o.Workers = workers
+		conn.Write(query[:20])
+		change, err := s.Prepare(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exchange(t, dial(t, "tcp", first(s)), query[2:])
+		if workers == 1 {
+			change.Discard()
+		} else {
+			change.Commit()
+		}
+		conn.Write(query[20:])
+		readTCP(t, conn)
+		exchange(t, dial(t, "tcp", first(s)), query[2:])
+	}
+	s.Close()
+	checkEnded(t, s)
+	if !isClosed(conn) {
+		t.Error("the connection stays open after the end")
 	}
 }
 
 // A client that sends half a query, and one that reads no reply, do not hold up Close.
 func TestTCPCloseWithSlowClients(t *testing.T) {
 	o := options("127.0.0.1:0")
-	o.TCPIdleTimeout = 10 * time.Minute
+	o.TCPIdleTimeout, o.TCPMessageTimeout = 10*time.Minute, 2*time.Minute
 	s := newServer(t, o)
 	query := framed(packet(t, "www.gtm.test.", dns.TypeA, 0, ""))
 	half := dial(t, "tcp", first(s))

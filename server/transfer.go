@@ -215,28 +215,6 @@ func pack(q *wire.Query, request []byte, isFirst bool, records []dns.RR) ([]byte
 	return m.Pack()
 }
 
-// isTransfer reports whether a message asks for a zone: a query of type AXFR or IXFR.
-func isTransfer(message []byte) bool {
-	if len(message) < wire.HeaderLen || message[2]&0xf8 != 0 || binary.BigEndian.Uint16(message[4:]) != 1 {
-		return false
-	}
-	for offset := wire.HeaderLen; offset < len(message); {
-		length := int(message[offset])
-		if length > 63 {
-			return false
-		}
-		offset += 1 + length
-		if length == 0 {
-			if offset+2 > len(message) {
-				return false
-			}
-			qtype := binary.BigEndian.Uint16(message[offset:])
-			return qtype == wire.TypeAXFR || qtype == wire.TypeIXFR
-		}
-	}
-	return false
-}
-
 // clientSerial is the serial number that an IXFR says the client has: that of the SOA record of its authority section (RFC 1995
 // section 3).
 func clientSerial(message []byte) (serial uint32, given bool) {

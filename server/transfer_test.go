@@ -558,7 +558,7 @@ func TestSlowReader(t *testing.T) {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
 	o := options("127.0.0.1:0")
-	o.TCPIdleTimeout = time.Second
+	o.TCPIdleTimeout, o.TCPMessageTimeout = time.Second, time.Second
 	apply(t, p.Server, o)
 	p.address = first(p.Server).String()
 	conn := dial(t, "tcp", first(p.Server))
