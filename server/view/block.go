@@ -12,6 +12,15 @@ import (
 // Block is what one policy answers to one question type in some of its regions, packed: the records of its answer behind
 // each other, each with the question's name as owner and the TTL of the instance. Immutable.
 type Block struct {
+	// First what every query reads, so that it is together in the cache: of most blocks all of it is in these fields.
+
+	groups  []group
+	counter int
+	cname   bool
+	sticky  bool      // some group is chosen by the client's network
+	only    [1]group  // the groups, when there is one
+	small   [112]byte // its records, when they fit
+
 	// Decision is what the block was made from: that of the policy itself, or of the global one that it fell through to.
 	Decision *policy.Decision
 	// Answering is the index of the policy that Decision belongs to.
@@ -22,22 +31,18 @@ type Block struct {
 	Answer policy.Answer
 
 	// rtt are the round-trip times of this server that it was made with.
-	rtt     map[string]uint32
-	counter int
-	cname   bool
-	sticky  bool // some group is chosen by the client's network
-	groups  []group
-	sums    []uint64 // running sums of the groups' weights, when there are several
+	rtt  map[string]uint32
+	sums []uint64 // running sums of the groups' weights, when there are several
 }
 
 // group is one alternative. Records of addresses have one size; names have ends of their own.
 type group struct {
 	balance policy.Balance
 	records []byte
-	size    int      // of every record; 0: ends tells
-	ends    []uint32 // end of each record
+	size    int // of every record; 0: ends tells
 	count   int
-	most    int // records returned by balance all
+	most    int      // records returned by balance all
+	ends    []uint32 // end of each record
 	sums    []uint64
 	seeds   []uint64
 	weights []float64
@@ -78,7 +83,20 @@ func pack(d *policy.Decision, f policy.Family, ttl uint32, costs policy.Costs) *
 		total += g.Weight
 		b.groups, b.sums = append(b.groups, packed), append(b.sums, total)
 	}
+	b.gather()
 	return b
+}
+
+// gather brings what a query reads together.
+func (b *Block) gather() {
+	if len(b.groups) != 1 {
+		return
+	}
+	b.only[0] = b.groups[0]
+	b.groups, b.sums = b.only[:], nil
+	if g := &b.only[0]; len(g.records) <= len(b.small) {
+		g.records = b.small[:copy(b.small[:], g.records)]
+	}
 }
 
 // appendRecord appends the record that an address answers with: A, AAAA or CNAME, owned by the question's name.
