@@ -18,6 +18,8 @@
 //	GTMD_E2E_SWAP    seconds in which TestDatabaseSwap replaces databases (60)
 //	GTMD_FAILOVERS   failovers of TestDetection (200)
 //	GTMD_KILLS       kills of TestKills (100; 1000 for the whole proof)
+//	GTMD_RELOADS     reloads of TestReloads, every sixth refused (60; 1200)
+//	GTMD_FLOOD       seconds of each flood of TestFlood (3)
 //	GTMD_PAUSE       seconds that TestPause stops gtmd for (8; 60)
 //	GTMD_STORM       packets of TestStorm (1000000; 100000000)
 //	GTMD_RESOLVER_QUESTIONS  questions that each resolver of TestResolvers gets (10000)
