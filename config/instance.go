@@ -100,7 +100,12 @@ func (k *checker) accessDomain(text *string, path string, joint bool, known map[
 	}
 	if cut, ok := records.cut(name); ok {
 		k.errorf(path, "%s lies at or below %s, whose %s record at %s gives it away: want another name", shown,
-			quote(plainName(cut.rr.Header().Name)), dns.TypeToString[cut.rr.Header().Rrtype], cut.at())
+			quote(plainName(cut.owner)), dns.TypeToString[cut.rr.Header().Rrtype], cut.at())
+		return
+	}
+	if above, ok := records.redirect(name); ok {
+		k.errorf(path, "%s lies below %s, whose DNAME record at %s redirects it: want another name", shown,
+			quote(plainName(above.owner)), above.at())
 		return
 	}
 	var types []uint16

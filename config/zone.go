@@ -16,7 +16,7 @@ type Zone struct {
 	Mbox string
 	// Serial of the SOA record: that of the options or, where that is 0, the last change of any configuration file.
 	Serial uint32
-	// Records are those of the zone file in its order, owners in lower case, without SOA and apex NS. Nil without a file.
+	// Records are those of the zone file in its order, as it writes them, without SOA and apex NS. Nil without a file.
 	// They are shared by all users of the Config: copy before changing.
 	Records []dns.RR
 }
@@ -45,9 +45,26 @@ func (k *checker) checkZones() {
 		}
 		k.config.Zones = append(k.config.Zones, zone)
 	}
+	for i, name := range names {
+		k.checkRedirected(name, element("zone", i)+".name")
+	}
 	for i := range k.config.Zones {
 		if k.config.Zones[i].Serial == 0 {
 			k.config.Zones[i].Serial = k.from.serial()
+		}
+	}
+}
+
+// checkRedirected reports a zone below a DNAME of the zone of ours that it lies in.
+func (k *checker) checkRedirected(name, path string) {
+	next, end := dns.NextLabel(name, 0)
+	if name == "" || end {
+		return
+	}
+	if outer := k.closestZone(name[next:]); outer >= 0 {
+		if above, ok := k.zoneRecords[outer].redirect(name); ok {
+			k.errorf(path, "zone %s lies below %s, whose DNAME record at %s redirects it: remove one of the two (RFC 6672 section 2.4)",
+				quote(plainName(name)), quote(plainName(above.owner)), above.at())
 		}
 	}
 }

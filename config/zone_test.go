@@ -58,7 +58,21 @@ z.zone:9: second CNAME at "c.gtm.example.com", the first is at z.zone:8: want on
 		{"generated record of the access domain", "$GENERATE 1-2 h$ A 192.0.2.$\n$GENERATE 1-1 access A 192.0.2.$\nb A 192.0.2.1\nb CNAME c", `gtmd.toml:24:1: access domain "access.gtm.example.com" has a A record in the zone file at z.zone:2: remove one of the two
 z.zone:4: CNAME at "b.gtm.example.com" beside the A at z.zone:3: a CNAME stands alone (RFC 1034 section 3.6.2)`},
 		{"delegated access domain", "access NS ns.example.net.", `gtmd.toml:24:1: access domain "access.gtm.example.com" lies at or below "access.gtm.example.com", whose NS record at z.zone:1 gives it away: want another name`},
-		{"DNAME", "d DNAME x.example.", `z.zone:1: DNAME at "d.gtm.example.com": remove it, this version does not answer DNAME records; a wildcard CNAME may do`},
+		{"DNAME", "d DNAME x.example.\nd DNAME X.example.\nd A 192.0.2.1\nsub NS ns.sub\nx.sub DNAME y.sub\nns.x.sub A 192.0.2.1\n", ""},
+		{"DNAME of a wildcard", "*.d DNAME x.example.", `z.zone:1: DNAME at the wildcard "*.d.gtm.example.com": want a name of its own, or a wildcard CNAME (RFC 6672 section 3.3)`},
+		{"second DNAME", "d DNAME x.example.\nd DNAME y.example.", `z.zone:2: second DNAME at "d.gtm.example.com", the first is at z.zone:1: want one (RFC 6672 section 2.4)`},
+		{"DNAME beside a CNAME", "d DNAME x.example.\nd CNAME y.example.", `z.zone:2: CNAME at "d.gtm.example.com" beside the DNAME at z.zone:1: a CNAME stands alone (RFC 1034 section 3.6.2)`},
+		{"types of queries", "x TYPE41 \\# 0\nx TYPE255 \\# 0\nx TYPE128 \\# 0\nx TYPE127 \\# 0\nx TYPE256 \\# 5 0001000261", `z.zone:1: record "x.gtm.example.com" OPT has a type that is for queries and not for data (RFC 6895 section 3.1)
+z.zone:2: record "x.gtm.example.com" ANY has a type that is for queries and not for data (RFC 6895 section 3.1)
+z.zone:3: record "x.gtm.example.com" NXNAME has a type that is for queries and not for data (RFC 6895 section 3.1)`},
+		{"TTL", "x 2147483647 A 192.0.2.1\ny 2147483648 A 192.0.2.1", `z.zone:2: record "y.gtm.example.com" A has TTL 2147483648: want at most 2147483647 (RFC 2181 section 8)`},
+		{"an unknown type beside a CNAME", "x CNAME y\nx TYPE65534 \\# 0", `z.zone:2: TYPE65534 at "x.gtm.example.com" beside the CNAME at z.zone:1: a CNAME stands alone (RFC 1034 section 3.6.2)`},
+		{"equal names written unequally", `\116wo A 192.0.2.1
+Two CNAME x`, `z.zone:2: CNAME at "two.gtm.example.com" beside the A at z.zone:1: a CNAME stands alone (RFC 1034 section 3.6.2)`},
+		{"below a DNAME", "x.d A 192.0.2.1\nd DNAME x.example.\nx.y.d NS ns.example.", `z.zone:1: record "x.d.gtm.example.com" A lies below "d.gtm.example.com", whose DNAME record at z.zone:2 redirects it: remove one of the two (RFC 6672 section 2.4)
+z.zone:3: record "x.y.d.gtm.example.com" NS lies below "d.gtm.example.com", whose DNAME record at z.zone:2 redirects it: remove one of the two (RFC 6672 section 2.4)`},
+		{"access domain below a DNAME", "@ DNAME x.example.", `gtmd.toml:24:1: access domain "access.gtm.example.com" lies below "gtm.example.com", whose DNAME record at z.zone:1 redirects it: want another name`},
+		{"NS of a wildcard", "*.d NS ns.example.", `z.zone:1: NS at the wildcard "*.d.gtm.example.com": want the names that are delegated (RFC 4592 section 4.2 gives it no meaning)`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			write(t, origin+row.zone)
@@ -93,6 +107,8 @@ sub DS 1 8 2 0000000000000000000000000000000000000000000000000000000000000000
 sub TXT never
 ns.sub A 192.0.2.53
 www.sub A 192.0.2.1
+x NSEC y A NSEC
+y NSEC x A NSEC
 `)
 	c, err := Load("gtmd.toml")
 	if err != nil {
@@ -108,6 +124,7 @@ www.sub A 192.0.2.1
 		`gtmd.toml:3:39: name server "ns2.gtm.example.com" lies in zone "gtm.example.com" and has no address there: add its A or AAAA record to the zone file`,
 		`z.zone:4: record "sub.gtm.example.com" TXT is never answered: the NS record at z.zone:2 gives the name away`,
 		`z.zone:6: record "www.sub.gtm.example.com" A is never answered: the NS record at z.zone:2 gives the name away`,
+		`z.zone:7: record "x.gtm.example.com" NSEC: answers come without signatures, this server gives such records only to those who ask for their type`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -194,5 +211,67 @@ func TestZoneFileMissing(t *testing.T) {
 	_, err := Load("gtmd.toml")
 	if want := "gtmd.toml:4:1: stat no.zone: no such file or directory"; errorText(err) != want {
 		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
+// A zone below a DNAME of another would never be asked for (RFC 6672 section 2.4).
+func TestZoneBelowDNAME(t *testing.T) {
+	write(t, strings.Replace(zoneToml("", "p4"), "[[zone]]", "[[zone]]\nname = \"x.y.d.gtm.example.com\"\nnameservers = [\"ns1.example.com\"]\ncontact = \"hostmaster@example.com\"\n[[zone]]", 1)+"\nd DNAME x.example.\n")
+	_, err := Load("gtmd.toml")
+	want := `gtmd.toml:2:1: zone "x.y.d.gtm.example.com" lies below "d.gtm.example.com", whose DNAME record at z.zone:2 redirects it: remove one of the two (RFC 6672 section 2.4)`
+	if diff := cmp.Diff(want, errorText(err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// Records without a TTL have that of $TTL, else that of the record before, else that of the zone; generated ones, too.
+func TestZoneTTL(t *testing.T) {
+	write(t, zoneToml("", "p4")+`aa A 192.0.2.1
+$GENERATE 1-2 b$ A 192.0.2.$
+c 70 A 192.0.2.1
+d A 192.0.2.1
+$GENERATE 1-2 e$ A 192.0.2.$
+$GENERATE 1-2 f$ 80 A 192.0.2.$
+$GENERATE 1-1 g$ IN 3600 A 192.0.2.$
+$ttl 1m30s ; a comment
+h A 192.0.2.1
+i 100 A 192.0.2.1
+$GENERATE 1-1 j$ IN A 192.0.2.$
+j A 192.0.2.1
+$TTL 2m
+$INCLUDE inner.zone
+$GENERATE 1-1 n$ A 192.0.2.$
+-- inner.zone --
+$GENERATE 1-1 k$ A 192.0.2.$
+$TTL 3m
+$GENERATE 1-1 l$ A 192.0.2.$
+m A 192.0.2.1
+`)
+	c, err := Load("gtmd.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, rr := range c.Zones[0].Records {
+		got = append(got, fmt.Sprintf("%s=%d", strings.TrimSuffix(rr.Header().Name, ".gtm.example.com."), rr.Header().Ttl))
+	}
+	want := "aa=3600 b1=3600 b2=3600 c=70 d=70 e1=70 e2=70 f1=80 f2=80 g1=3600 h=90 i=100 j1=90 j=90 k1=120 l1=180 m=180 n1=120"
+	if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+		t.Errorf("TTLs (-want +got):\n%s", diff)
+	}
+}
+
+// The zone file of docs/zones.md is one.
+func TestZoneGuide(t *testing.T) {
+	page, err := os.ReadFile("../docs/zones.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```\n")
+	text, _, isWhole := strings.Cut(text, "```\n")
+	write(t, zoneToml("", "p4")+text+"-- records/partner.zone --\n@ A 192.0.2.1\n")
+	c, err := Load("gtmd.toml")
+	if err != nil || !isWhole || len(c.Zones[0].Records) != 32 {
+		t.Errorf("%v, with %d records", err, len(c.Zones[0].Records))
 	}
 }

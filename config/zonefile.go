@@ -18,11 +18,12 @@ import (
 // maxZoneErrors is how many errors of syntax are reported for one zone file.
 const maxZoneErrors = 20
 
-// record is a record of a zone file, and where it is.
+// record is a record of a zone file with its canonical owner, and where it is.
 type record struct {
-	rr   dns.RR
-	file string
-	line int
+	rr    dns.RR
+	owner string
+	file  string
+	line  int
 }
 
 // zoneReader reads a zone file with the files that it includes. It is the file system of the zone parser, and counts
@@ -92,7 +93,7 @@ func (z *zoneReader) parse() []Problem {
 
 // pass parses once. It returns the first error and the absolute path of the file that it is in.
 func (z *zoneReader) pass() (string, *Problem) {
-	main := newLineReader(z.root, z.texts[z.root], nil)
+	main := newLineReader(z.root, z.texts[z.root], uint32(z.zone.TTL), nil)
 	z.stack, z.records = []*lineReader{main}, nil
 	parser := dns.NewZoneParser(main, z.zone.Name, z.root)
 	parser.SetDefaultTTL(uint32(z.zone.TTL))
@@ -100,8 +101,9 @@ func (z *zoneReader) pass() (string, *Problem) {
 	parser.SetIncludeFS(z)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
 		reader := z.stack[len(z.stack)-1]
-		rr.Header().Name = dns.CanonicalName(rr.Header().Name)
-		z.records = append(z.records, record{rr: rr, file: z.display(reader.path), line: reader.recordLine()})
+		line := reader.recordLine()
+		reader.setTTL(rr.Header())
+		z.records = append(z.records, record{rr: rr, owner: canonicalOwner(rr.Header().Name), file: z.display(reader.path), line: line})
 	}
 	if err := parser.Err(); err != nil {
 		return z.problem(err)
@@ -156,7 +158,8 @@ func (z *zoneReader) Open(name string) (fs.File, error) {
 	if err := z.load(path); err != nil {
 		return nil, err
 	}
-	reader := newLineReader(path, z.texts[path], func() { z.stack = z.stack[:len(z.stack)-1] })
+	outer := z.stack[len(z.stack)-1]
+	reader := newLineReader(path, z.texts[path], outer.includedTTL(), func() { z.stack = z.stack[:len(z.stack)-1] })
 	z.stack = append(z.stack, reader)
 	return reader, nil
 }
@@ -176,11 +179,16 @@ type lineReader struct {
 	next   int // line that after is in
 	last   int // line that the last record began in
 	closed func()
+
+	ttl        uint32 // of records that give none
+	isDirected bool   // a $TTL of this file says so; else it is that of the last record (RFC 1035 section 5.1)
+	generate   []byte // the $GENERATE that the last record is from; nil: none
 }
 
-// newLineReader starts at the beginning of a text. A reader of an included file calls closed when it is done.
-func newLineReader(path string, text []byte, closed func()) *lineReader {
-	return &lineReader{path: path, text: text, line: 1, next: 1, closed: closed}
+// newLineReader starts at the beginning of a text, with the TTL of records that give none. A reader of an included file
+// calls closed when it is done.
+func newLineReader(path string, text []byte, ttl uint32, closed func()) *lineReader {
+	return &lineReader{path: path, text: text, line: 1, next: 1, ttl: ttl, closed: closed}
 }
 
 // ReadByte returns the next octet.
@@ -202,15 +210,61 @@ func (r *lineReader) recordLine() int {
 	if r.offset == r.after {
 		return r.last
 	}
-	r.last = r.next
+	r.last, r.generate = r.next, nil
 	for line := range bytes.Lines(r.text[r.after:r.offset]) {
 		if !isBlankLine(line) {
+			if bytes.HasPrefix(bytes.TrimSpace(line), []byte("$")) {
+				r.generate = line
+			}
 			break
 		}
+		r.directive(line)
 		r.last++
 	}
 	r.after, r.next = r.offset, r.line
 	return r.last
+}
+
+// setTTL gives a record that $GENERATE has made without a TTL the one that is in force; the parser gives it an hour.
+func (r *lineReader) setTTL(h *dns.RR_Header) {
+	switch {
+	case r.generate == nil && !r.isDirected:
+		r.ttl = h.Ttl
+	case r.generate != nil && !generatesTTL(r.generate):
+		h.Ttl = r.ttl
+	}
+}
+
+// directive takes note of a $TTL (RFC 2308 section 4). The parser has accepted the line.
+func (r *lineReader) directive(line []byte) {
+	if line = bytes.TrimSpace(line); len(line) < 4 || !bytes.EqualFold(line[:4], []byte("$TTL")) {
+		return
+	}
+	parser := dns.NewZoneParser(io.MultiReader(bytes.NewReader(line), strings.NewReader("\n. A 0.0.0.0\n")), ".", "")
+	if rr, ok := parser.Next(); ok {
+		r.ttl, r.isDirected = rr.Header().Ttl, true
+	}
+}
+
+// includedTTL is the TTL of records that give none at the beginning of a file that is included here.
+func (r *lineReader) includedTTL() uint32 {
+	for line := range bytes.Lines(r.text[r.after:r.offset]) {
+		r.directive(line)
+	}
+	return r.ttl
+}
+
+// generatesTTL tells whether a $GENERATE says which TTL its records have: $GENERATE range owner [ttl] [class] type data.
+func generatesTTL(line []byte) bool {
+	for i, field := range bytes.Fields(line) {
+		if i < 3 {
+			continue
+		}
+		if _, isClass := dns.StringToClass[strings.ToUpper(string(field))]; !isClass {
+			return '0' <= field[0] && field[0] <= '9'
+		}
+	}
+	return false
 }
 
 // isBlankLine tells whether a line of a zone file holds no record: it is empty, a comment or a directive.

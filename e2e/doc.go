@@ -23,5 +23,6 @@
 //	GTMD_PAUSE       seconds that TestPause stops gtmd for (8; 60)
 //	GTMD_STORM       packets of TestStorm (1000000; 100000000)
 //	GTMD_RESOLVER_QUESTIONS  questions that each resolver of TestResolvers gets (10000)
+//	GTMD_DIFF_QUESTIONS, GTMD_DIFF_SEED  questions of TestDifferential (10000), and which zones they are about (1)
 //	GTMD_BLIND_HOLD  seconds that TestBlind cuts gtmd off for, in each of its ways (3)
 package e2e

@@ -76,7 +76,7 @@ func typeIndex(qtype uint16) int {
 }
 
 // rcodeNames are the response codes that the server sends, with their names of the IANA registry.
-var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "NOTAUTH", "BADVERS", "BADCOOKIE"}
+var rcodeNames = [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "NOTAUTH", "BADVERS", "BADCOOKIE"}
 
 func rcodeIndex(rcode wire.RCode) int {
 	switch rcode {

@@ -111,6 +111,7 @@ gtmd_dns_responses_total{proto="tcp",rcode="NOTIMP"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="NXDOMAIN"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="REFUSED"} 1
 gtmd_dns_responses_total{proto="tcp",rcode="SERVFAIL"} 0
+gtmd_dns_responses_total{proto="tcp",rcode="YXDOMAIN"} 0
 gtmd_dns_responses_total{proto="udp",rcode="BADCOOKIE"} 0
 gtmd_dns_responses_total{proto="udp",rcode="BADVERS"} 0
 gtmd_dns_responses_total{proto="udp",rcode="FORMERR"} 1
@@ -120,6 +121,7 @@ gtmd_dns_responses_total{proto="udp",rcode="NOTIMP"} 0
 gtmd_dns_responses_total{proto="udp",rcode="NXDOMAIN"} 0
 gtmd_dns_responses_total{proto="udp",rcode="REFUSED"} 0
 gtmd_dns_responses_total{proto="udp",rcode="SERVFAIL"} 0
+gtmd_dns_responses_total{proto="udp",rcode="YXDOMAIN"} 0
 # HELP gtmd_dns_tcp_accepted_total TCP connections accepted and served, those of TLS too.
 # TYPE gtmd_dns_tcp_accepted_total counter
 gtmd_dns_tcp_accepted_total 0
@@ -181,7 +183,7 @@ gtmd_query_log_entries_total{result="written",sink="file"} 0
 func TestRcodeNames(t *testing.T) {
 	for rcode, want := range map[wire.RCode]string{
 		wire.NoError: "NOERROR", wire.FormErr: "FORMERR", wire.ServFail: "SERVFAIL", wire.NXDomain: "NXDOMAIN",
-		wire.NotImp: "NOTIMP", wire.Refused: "REFUSED", wire.BadVers: "BADVERS", wire.BadCookie: "BADCOOKIE",
+		wire.NotImp: "NOTIMP", wire.Refused: "REFUSED", wire.YXDomain: "YXDOMAIN", wire.BadVers: "BADVERS", wire.BadCookie: "BADCOOKIE",
 	} {
 		if got := rcodeNames[rcodeIndex(rcode)]; got != want {
 			t.Errorf("rcode %d is counted as %s, want %s", rcode, got, want)

@@ -113,6 +113,9 @@ func Build(input Input) (*View, error) {
 		// A zone below another makes its name exist there (RFC 8020), whether it was delegated or not.
 		if above := c.above(); above != nil {
 			b.node(parent(c.apex), above.index, above.apex)
+			if d := above.redirect(c.apex); d != "" {
+				b.fail("zone %s lies below the DNAME of %s (RFC 6672 section 2.4)", text(c.apex), above.display[d])
+			}
 		}
 	}
 	for i := range input.Instances {

@@ -130,6 +130,8 @@ func (v *View) found(q *wire.Query) string {
 		return "static name"
 	case exact:
 		return "name without records, between names that have some"
+	case v.nodes[i].link != nil && v.nodes[i].link.dname != nil:
+		return "below a DNAME"
 	case v.nodes[i].wildcard >= 0:
 		return "covered by a wildcard"
 	default:

@@ -50,6 +50,7 @@ func TestExplain(t *testing.T) {
 		{view.Question{Name: "www.gtm.test.", Type: dns.TypeA}, "static name", 3, "invalid IP", 0, -1, false, false, ""},
 		{view.Question{Name: "ent.gtm.test.", Type: dns.TypeA}, "name without records, between names that have some", 0, "invalid IP", 0, -1, false, false, ""},
 		{view.Question{Name: "x.wild.gtm.test.", Type: dns.TypeTXT}, "covered by a wildcard", 1, "invalid IP", 0, -1, false, false, ""},
+		{view.Question{Name: "x.moved.gtm.test.", Type: dns.TypeMX}, "below a DNAME", 3, "invalid IP", 0, -1, false, false, ""},
 		{view.Question{Name: "x.sub.gtm.test.", Type: dns.TypeA}, "at or below a delegation", 0, "invalid IP", 0, -1, false, false, ""},
 		{view.Question{Name: "missing.gtm.test.", Type: dns.TypeA}, "name that does not exist", 0, "invalid IP", 0, -1, false, false, ""},
 	}

@@ -166,3 +166,30 @@ func TestAliasRecords(t *testing.T) {
 		}
 	}
 }
+
+// TestSerialOverDNAME: an answer that a DNAME leads to has the present serial number, too.
+func TestSerialOverDNAME(t *testing.T) {
+	moved := zone(t, "gtm.test.", apex+"moved DNAME below\nwww.below A 192.0.2.1\nup DNAME @\n")
+	moved.Exported = true
+	v := (&world{zones: []view.Zone{moved}}).build(t).WithSerials(map[string]uint32{"gtm.test.": 77})
+	for _, q := range []struct {
+		name  string
+		qtype uint16
+	}{{"no.moved.gtm.test.", dns.TypeA}, {"www.moved.gtm.test.", dns.TypeMX}, {"no.gtm.test.", dns.TypeA}, {"gtm.test.", dns.TypeSOA}} {
+		e, err := v.Explain(view.Question{Name: q.name, Type: q.qtype})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, rr := range slices.Concat(e.Reply.Answer, e.Reply.Ns) {
+			if soa, is := rr.(*dns.SOA); is {
+				if found++; soa.Serial != 77 {
+					t.Errorf("%s: serial number %d, want 77", q.name, soa.Serial)
+				}
+			}
+		}
+		if found != 1 {
+			t.Errorf("%s: %d SOA records, want 1:\n%v", q.name, found, e.Reply)
+		}
+	}
+}

@@ -117,9 +117,7 @@ func (m *model) resolve(qname string, qtype uint16) *dns.Msg {
 		return r
 	}
 	if parent := m.zoneOf(up(name)); name == zone && qtype == dns.TypeDS && parent != "" {
-		if cut := m.cut(parent, name); cut == "" || cut == name {
-			zone = parent
-		}
+		zone = parent
 	}
 	if cut := m.cut(zone, name); cut != "" && !(cut == name && qtype == dns.TypeDS) {
 		r.Ns = m.set(zone, cut, dns.TypeNS)
@@ -130,6 +128,31 @@ func (m *model) resolve(qname string, qtype uint16) *dns.Msg {
 	visited := []string{}
 	for owner := qname; ; {
 		source := name
+		if above := m.redirect(zone, name); above != "" {
+			dname := m.set(zone, above, dns.TypeDNAME)[0].(*dns.DNAME)
+			if slices.Contains(visited, name) {
+				return r
+			}
+			if !slices.Contains(r.Answer, dns.RR(dname)) {
+				r.Answer = append(r.Answer, dname)
+			}
+			if len(owner)-len(above)+len(dname.Target)+1 > 255 {
+				r.Rcode = dns.RcodeYXDomain
+				return r
+			}
+			if len(visited) == 8 {
+				return r
+			}
+			visited = append(visited, name)
+			cname := &dns.CNAME{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeCNAME, Class: 1, Ttl: dname.Hdr.Ttl}}
+			cname.Target = owner[:len(owner)-len(above)] + dname.Target
+			r.Answer = append(r.Answer, cname)
+			if qtype == dns.TypeCNAME || qtype == dns.TypeANY || !m.leads(r, zone, cname.Target, qtype) {
+				return r
+			}
+			owner, name = cname.Target, dns.CanonicalName(cname.Target)
+			continue
+		}
 		if !m.exists(zone, name) && !(name == zone || m.zoneOf(name) != zone) {
 			closest := up(name)
 			for !m.exists(zone, closest) && closest != zone {
@@ -145,7 +168,7 @@ func (m *model) resolve(qname string, qtype uint16) *dns.Msg {
 			return r
 		}
 		alias := m.set(zone, source, dns.TypeCNAME)
-		if len(alias) == 0 || qtype == dns.TypeCNAME || qtype == dns.TypeANY {
+		if len(alias) == 0 || qtype == dns.TypeNSEC || qtype == dns.TypeCNAME || qtype == dns.TypeANY {
 			m.finish(r, zone, source, owner, qtype, alias)
 			return r
 		}
@@ -153,15 +176,34 @@ func (m *model) resolve(qname string, qtype uint16) *dns.Msg {
 		r.Answer = append(r.Answer, owned(alias, owner)...)
 		owner = alias[0].(*dns.CNAME).Target
 		name = dns.CanonicalName(owner)
-		if m.zoneOf(name) != zone || m.access[name] {
-			return r
-		}
-		if cut := m.cut(zone, name); cut != "" {
-			r.Ns = m.set(zone, cut, dns.TypeNS)
-			r.Extra = m.glue(zone, r.Ns)
+		if !m.leads(r, zone, name, qtype) {
 			return r
 		}
 	}
+}
+
+// leads reports whether a chain goes on at a name; where that is delegated it adds the referral.
+func (m *model) leads(r *dns.Msg, zone, name string, qtype uint16) bool {
+	name = dns.CanonicalName(name)
+	if m.zoneOf(name) != zone || m.access[name] {
+		return false
+	}
+	if cut := m.cut(zone, name); cut != "" && !(cut == name && qtype == dns.TypeDS) {
+		r.Ns = m.set(zone, cut, dns.TypeNS)
+		r.Extra = m.glue(zone, r.Ns)
+		return false
+	}
+	return true
+}
+
+// redirect is the owner of the DNAME above name; empty when there is none.
+func (m *model) redirect(zone, name string) string {
+	for name != zone {
+		if name = up(name); len(m.set(zone, name, dns.TypeDNAME)) > 0 && m.cut(zone, name) == "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // finish answers at the end of a chain.
@@ -176,6 +218,9 @@ func (m *model) finish(r *dns.Msg, zone, source, owner string, qtype uint16, ali
 	if len(set) == 0 {
 		r.Ns = m.negative(zone)
 		return
+	}
+	if slices.Contains(r.Answer, set[0]) {
+		return // the DNAME that led here
 	}
 	r.Answer = append(r.Answer, owned(set, owner)...)
 	if qtype == dns.TypeNS && len(r.Answer) == len(set) {
@@ -211,11 +256,14 @@ func randomZone(t *rapid.T, tb testing.TB, name, nested string) view.Zone {
 	var b strings.Builder
 	b.WriteString(apex)
 	kind := map[string]string{}
+	if nested == "" && name != "test." && rapid.IntRange(0, 4).Draw(t, "apex") == 0 {
+		return zone(tb, name, "@ 3600 SOA ns1 h 1 2 3 4 30\n@ NS ns.example.\n@ TXT x\n@ DNAME "+target.Draw(t, "redirect"))
+	}
 	for i := range rapid.IntRange(0, 12).Draw(t, "records") {
 		at := owner.Draw(t, "owner")
 		k := kind[at]
 		if k == "" {
-			k = rapid.SampledFrom([]string{"data", "data", "alias", "cut"}).Draw(t, "kind")
+			k = rapid.SampledFrom([]string{"data", "data", "alias", "cut", "redirect"}).Draw(t, "kind")
 			if strings.HasPrefix(at, "*") && k == "cut" {
 				k = "data" // RFC 4592 section 4.2 leaves it undefined
 			}
@@ -229,6 +277,8 @@ func randomZone(t *rapid.T, tb testing.TB, name, nested string) view.Zone {
 		switch k {
 		case "data":
 			fmt.Fprintf(&b, "%s %s\n", at, rapid.SampledFrom([]string{"A 192.0.2.1", "A 192.0.2.2", "TXT x", "MX 1 a"}).Draw(t, "data"))
+		case "redirect":
+			fmt.Fprintf(&b, "%s DNAME %s\n%s TXT r\n", at, target.Draw(t, "redirect"), at)
 		case "alias":
 			fmt.Fprintf(&b, "%s CNAME %s\n", at, target.Draw(t, "alias"))
 		case "cut":
@@ -245,7 +295,19 @@ func randomZone(t *rapid.T, tb testing.TB, name, nested string) view.Zone {
 			unique = append(unique, rr)
 		}
 	}
-	z.Records = unique
+	// Nothing is below a DNAME, and there is one at a name that is no wildcard (RFC 6672 sections 2.4 and 3.3).
+	taken := map[string]bool{}
+	z.Records = slices.DeleteFunc(unique, func(rr dns.RR) bool {
+		owner := rr.Header().Name
+		if rr.Header().Rrtype != dns.TypeDNAME {
+			return false
+		}
+		below := func(name string) bool { return name != owner && dns.IsSubDomain(owner, name) }
+		drop := taken[owner] || strings.HasPrefix(owner, "*") || below(nested) || below("access.test.") ||
+			slices.ContainsFunc(unique, func(other dns.RR) bool { return below(other.Header().Name) })
+		taken[owner] = true
+		return drop
+	})
 	return z
 }
 
@@ -267,7 +329,7 @@ func every() []string {
 
 func TestModel(t *testing.T) {
 	names := every()
-	types := []uint16{dns.TypeA, dns.TypeTXT, dns.TypeMX, dns.TypeCNAME, dns.TypeNS, dns.TypeDS, dns.TypeSOA, dns.TypeANY, dns.TypeHTTPS}
+	types := []uint16{dns.TypeA, dns.TypeTXT, dns.TypeDNAME, dns.TypeNSEC, dns.TypeMX, dns.TypeCNAME, dns.TypeNS, dns.TypeDS, dns.TypeSOA, dns.TypeANY, dns.TypeHTTPS}
 	rapid.Check(t, func(rt *rapid.T) {
 		nested := rapid.SampledFrom([]string{"", "b.test.", "a.b.test."}).Draw(rt, "nested")
 		w := &world{zones: []view.Zone{randomZone(rt, t, "test.", nested)}}
@@ -299,7 +361,7 @@ func TestModel(t *testing.T) {
 // The model and the view agree on the zones of the table tests too.
 func TestModelOfStaticZones(t *testing.T) {
 	v := staticView(t)
-	m := newModel([]view.Zone{zone(t, "g.test.", staticZone), zone(t, "nested.g.test.", nestedZone), zone(t, "deep.mid.g.test.", apex)}, "origin.g.test.")
+	m := newModel([]view.Zone{zone(t, "g.test.", staticZone), zone(t, "nested.g.test.", nestedZone), zone(t, "deep.mid.g.test.", apex), zone(t, "below.sub.g.test.", apex)}, "origin.g.test.")
 	evenTTL(m)
 	owners := map[string]bool{}
 	for zoneName, records := range m.zones {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -221,9 +222,7 @@ func key(name string) string {
 	var buffer [wire.MaxName + 1]byte
 	packed := appendName(buffer[:0], name)
 	for i, c := range packed {
-		if c-'A' < 26 {
-			packed[i] = c + 'a' - 'A'
-		}
+		packed[i] = fold(c)
 	}
 	return string(packed)
 }
@@ -234,6 +233,15 @@ func parent(k string) string {
 		return k
 	}
 	return k[1+int(k[0]):]
+}
+
+// text is a name as people write it.
+func text(k string) string {
+	name, _, err := dns.UnpackDomainName([]byte(k), 0)
+	if err != nil {
+		return strconv.Quote(k)
+	}
+	return name
 }
 
 // labels is the number of labels, the root not counted.

@@ -46,6 +46,8 @@ type node struct {
 	// static has the packed answers by type; other is for every type that is not among them, any for type ANY.
 	static     []typedAnswer
 	other, any *wire.Answer
+	// link is what answers are made from that reach this name over a DNAME; nil where none can, and this has none itself.
+	link *link
 }
 
 type typedAnswer struct {
@@ -77,6 +79,10 @@ type Hit struct {
 	family    policy.Family
 	region    int
 	decidedBy *Block
+	// redirected is set for a name below a DNAME: Append makes the answer from it, with this response code. Then answer is what
+	// that is about: the DNAME, or no such name.
+	redirected *View
+	rcode      wire.RCode
 }
 
 // Counter is the number under which the answer is counted, as Input.Counter gave it; -1: it is not counted by policy.
@@ -101,6 +107,9 @@ func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
 		return Hit{answer: n.referral}
 	}
 	if !exact {
+		if n.link != nil && n.link.dname != nil {
+			return v.redirect(q, n)
+		}
 		if n.wildcard < 0 {
 			return Hit{view: v, answer: v.zones[n.zone].nxdomain}
 		}
@@ -121,12 +130,14 @@ func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
 }
 
 // find returns the node of the query's name, or of its closest encloser (RFC 4592 section 3.3.1); -1 outside every zone.
-func (v *View) find(q *wire.Query) (index int32, exact bool) {
-	name, labels := q.Name(), q.Labels
-	for ; labels > v.depth; labels-- {
-		name = name[1+name[0]:]
+func (v *View) find(q *wire.Query) (index int32, exact bool) { return v.closest(q.Name(), q.Labels) }
+
+// closest is find for any name in lower case.
+func (v *View) closest(name []byte, labels int) (index int32, exact bool) {
+	for exact = true; labels > v.depth; labels-- {
+		name, exact = name[1+name[0]:], false
 	}
-	for exact = labels == q.Labels; ; exact = false {
+	for ; ; exact = false {
 		if i, found := v.names.find(name); found {
 			return i, exact
 		}
@@ -188,6 +199,9 @@ func (h *Hit) Append(dst []byte, q *wire.Query, turn, random uint64, limit int) 
 	if q.SourcePrefix == 0 {
 		scope = 0 // RFC 7871 section 7.2.1: nothing was said of the client
 	}
+	if h.redirected != nil {
+		return h.redirected.appendRedirected(dst, q, h.rcode, scope, limit)
+	}
 	if h.block == nil {
 		return h.appendAnswer(dst, q, h.answer, scope, limit)
 	}
@@ -214,7 +228,10 @@ func (h *Hit) appendAnswer(dst []byte, q *wire.Query, a *wire.Answer, scope, lim
 
 // RCode is the response code that Append will send.
 func (h *Hit) RCode() wire.RCode {
-	if h.block != nil {
+	switch {
+	case h.redirected != nil:
+		return h.rcode
+	case h.block != nil:
 		return wire.NoError
 	}
 	return h.answer.RCode

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -24,6 +25,10 @@ type zone struct {
 	nxdomain, nodata *wire.Answer
 	// any is the minimal answer to type ANY at a name that has records (RFC 8482).
 	any *wire.Answer
+	// soa is the SOA record of negative answers without compression, for those that are reached over a DNAME.
+	soa []byte
+	// export is the index of the View's exports; -1: the zone is not exported.
+	export int32
 }
 
 // rrsets are the records of one name by type.
@@ -39,13 +44,17 @@ type compiler struct {
 	display   map[string]string       // key -> the owner as the records write it
 	referrals map[string]*wire.Answer // by delegation
 	export    int32                   // index of the View's exports; -1: the zone is not exported
+	cuts      map[string]*link        // by delegation, where a DNAME can lead
+	dnames    int                     // number of names with a DNAME
+	// entered: a DNAME of the zone can lead to a name of it.
+	entered bool
 }
 
 // newCompiler reads the records of a zone and makes the nodes of its names. Zones below it must have been read before:
 // what it has of their names is glue.
 func (b *builder) newCompiler(z Zone) (*compiler, error) {
 	c := &compiler{builder: b, index: int32(len(b.view.zones)), apex: key(z.Name),
-		owners: map[string]rrsets{}, display: map[string]string{}, referrals: map[string]*wire.Answer{}, export: -1}
+		owners: map[string]rrsets{}, display: map[string]string{}, referrals: map[string]*wire.Answer{}, cuts: map[string]*link{}, export: -1}
 	if _, taken := b.apexes[c.apex]; taken {
 		return nil, fmt.Errorf("zone %s: there are two zones of this name", z.Name)
 	}
@@ -62,7 +71,7 @@ func (b *builder) newCompiler(z Zone) (*compiler, error) {
 		b.view.exports = append(b.view.exports, Export{Zone: z.Name, Serial: c.soa.Serial})
 	}
 	b.view.zones = append(b.view.zones, zone{
-		nxdomain: c.negative(wire.NXDomain), nodata: c.negative(wire.NoError), any: c.hinfo(),
+		nxdomain: c.negative(wire.NXDomain), nodata: c.negative(wire.NoError), any: c.hinfo(), soa: c.packPlain("", c.negativeSOA()), export: c.export,
 	})
 	b.apexes[c.apex] = c.index
 	for _, k := range sortedKeys(c.owners) {
@@ -89,7 +98,12 @@ func (c *compiler) add(rr dns.RR) error {
 		}
 		c.soa = rr
 	case *dns.DNAME:
-		return fmt.Errorf("record %q is a DNAME, which this server does not answer from (RFC 6672): write a CNAME for each name", owner)
+		if strings.HasPrefix(k, "\x01*") {
+			return fmt.Errorf("record %q is the DNAME of a wildcard (RFC 6672 section 3.3)", owner)
+		}
+		target := key(rr.Target)
+		c.dnames++
+		c.entered = c.entered || isBelow(target, c.apex) || isBelow(c.apex, target)
 	}
 	if c.owners[k] == nil {
 		c.owners[k], c.display[k] = rrsets{}, owner
@@ -98,6 +112,9 @@ func (c *compiler) add(rr dns.RR) error {
 	if slices.ContainsFunc(c.owners[k][qtype], func(have dns.RR) bool { return dns.IsDuplicate(have, rr) }) {
 		return nil // RFC 2181 section 5: the same record twice is one
 	}
+	if qtype == dns.TypeDNAME && c.owners[k][qtype] != nil {
+		return fmt.Errorf("record %q has two DNAME records (RFC 6672 section 2.4)", owner)
+	}
 	c.owners[k][qtype] = append(c.owners[k][qtype], rr)
 	return nil
 }
@@ -105,16 +122,30 @@ func (c *compiler) add(rr dns.RR) error {
 // compile packs the static answers of the name k, once the names of all zones are known. A name without records keeps
 // the zone's negative ones.
 func (c *compiler) compile(n *node, k string) {
+	if above := c.redirect(k); above != "" {
+		c.builder.fail("%s lies below the DNAME of %s (RFC 6672 section 2.4)", text(k), c.display[above])
+		return
+	}
 	if cut := c.cut(k); cut != "" {
 		c.compileDelegated(n, k, cut)
 		return
+	}
+	if c.entered || c.owners[k][dns.TypeDNAME] != nil {
+		n.link = c.link(k)
 	}
 	if c.owners[k][dns.TypeCNAME] != nil {
 		c.compileCNAME(n, k)
 		return
 	}
 	for qtype, rrs := range c.owners[k] {
-		n.static = append(n.static, typedAnswer{qtype, c.pack(k, message{answer: rrs, additional: c.addresses(rrs)})})
+		a := c.pack(k, message{answer: rrs, additional: c.addresses(rrs)})
+		if a.Counts.Additional > 0 {
+			a.Optional = len(a.Body) - len(c.pack(k, message{answer: rrs}).Body)
+		}
+		n.static = append(n.static, typedAnswer{qtype, a})
+		if qtype == dns.TypeDNAME {
+			n.link.dname.answer = a
+		}
 	}
 	if k == c.apex {
 		n.static = c.withParentDS(n.static)
@@ -127,10 +158,10 @@ func (c *compiler) compile(n *node, k string) {
 
 // compileDelegated gives a name at or below a delegation its referral; at the delegation itself the DS records are ours.
 func (c *compiler) compileDelegated(n *node, k, cut string) {
-	if c.referrals[cut] == nil {
-		c.referrals[cut] = c.referral(cut)
+	n.referral, n.cut = c.sharedReferral(cut), cut == k
+	if c.entered {
+		n.link = c.cutLink(k, cut)
 	}
-	n.referral, n.cut = c.referrals[cut], cut == k
 	if ds := c.owners[k][dns.TypeDS]; n.cut && ds != nil {
 		n.static = []typedAnswer{{dns.TypeDS, c.pack(k, message{answer: ds})}}
 	}
@@ -142,22 +173,51 @@ func (c *compiler) compileCNAME(n *node, k string) {
 	n.static = []typedAnswer{{dns.TypeCNAME, alias}}
 	chain := c.follow(k)
 	for qtype, rrs := range chain.records {
-		answer := slices.Concat(chain.answer, renamed(rrs, chain.owner))
+		answer := chain.answer
+		if !slices.Contains(answer, rrs[0]) { // a DNAME may be there already
+			answer = slices.Concat(answer, renamed(rrs, chain.owner))
+		}
 		n.static = append(n.static, typedAnswer{qtype, c.pack(k, message{answer: answer})})
+	}
+	n.static = slices.DeleteFunc(n.static, func(s typedAnswer) bool { return c.isBeside(k, s.qtype) })
+	n.static = append(n.static, c.besideAlias(k)...)
+	if chain.cut && chain.records == nil {
+		noDS := message{answer: chain.answer, authority: []dns.RR{c.negativeSOA()}}
+		n.static = append(n.static, typedAnswer{dns.TypeDS, c.pack(k, noDS)})
 	}
 	sortTyped(n.static)
 	n.other, n.any = c.pack(k, chain.message), alias
+}
+
+// isBeside reports whether the alias k answers a type itself: NSEC and RRSIG are what a CNAME may have beside it (RFC 4035 section
+// 2.5), and NSEC is a matter of the name even without.
+func (c *compiler) isBeside(k string, qtype uint16) bool {
+	return qtype == dns.TypeNSEC || qtype == dns.TypeRRSIG && c.owners[k][qtype] != nil
+}
+
+// besideAlias packs the answers to those types.
+func (c *compiler) besideAlias(k string) []typedAnswer {
+	beside := []typedAnswer{{dns.TypeNSEC, c.builder.view.zones[c.index].nodata}}
+	if nsec := c.owners[k][dns.TypeNSEC]; nsec != nil {
+		beside[0].answer = c.pack(k, message{answer: nsec})
+	}
+	if rrsig := c.owners[k][dns.TypeRRSIG]; rrsig != nil {
+		beside = append(beside, typedAnswer{dns.TypeRRSIG, c.pack(k, message{answer: rrsig})})
+	}
+	return beside
 }
 
 // withParentDS answers questions for the DS records of the apex from the zone above, whose they are, when we have it
 // (RFC 4035 section 3.1.4.1).
 func (c *compiler) withParentDS(static []typedAnswer) []typedAnswer {
 	p := c.above()
-	if p == nil || p.cut(c.apex) != "" && p.cut(c.apex) != c.apex {
+	if p == nil {
 		return static
 	}
 	answer := c.builder.view.zones[p.index].nodata
-	if ds := p.owners[c.apex][dns.TypeDS]; ds != nil {
+	if cut := p.cut(c.apex); cut != "" && cut != c.apex { // the zone above gave away a name in between
+		answer = p.sharedReferral(cut)
+	} else if ds := p.owners[c.apex][dns.TypeDS]; ds != nil {
 		answer = p.pack(c.apex, message{answer: ds})
 	}
 	static = slices.DeleteFunc(static, func(s typedAnswer) bool { return s.qtype == dns.TypeDS })
@@ -190,6 +250,14 @@ func (c *compiler) cut(k string) string {
 		}
 	}
 	return found
+}
+
+// sharedReferral is the referral of a delegation, packed once.
+func (c *compiler) sharedReferral(cut string) *wire.Answer {
+	if c.referrals[cut] == nil {
+		c.referrals[cut] = c.referral(cut)
+	}
+	return c.referrals[cut]
 }
 
 // referral is the answer for everything at and below a delegation (RFC 1034 section 4.3.2 step 3b): not authoritative,

@@ -29,6 +29,11 @@ outside CNAME cdn.example.net.
 dangling CNAME nothing.there
 toaccess CNAME origin
 tosub CNAME host.sub
+signed CNAME www
+signed NSEC sub CNAME RRSIG NSEC
+signed RRSIG CNAME 8 3 300 20300101000000 20200101000000 1 g.test. AAAA
+tocut CNAME sub
+toinsecure CNAME insecure
 tonested CNAME www.nested
 toent CNAME ent
 towild CNAME any.thing.wild
@@ -60,6 +65,7 @@ sub DS 1 8 2 0102
 ns.sub A 192.0.2.54
 ns.sub AAAA 2001:db8::54
 insecure NS ns.example.net.
+moved DNAME wild
 _sip._tcp SRV 0 0 5060 www
 xn--bcher-kva A 192.0.2.8
 dot\.ted A 192.0.2.10
@@ -80,7 +86,7 @@ up CNAME www.g.test.
 func staticView(tb testing.TB) *view.View {
 	w := &world{
 		zones: []view.Zone{
-			zone(tb, "g.test.", staticZone), zone(tb, "Nested.g.test.", nestedZone), zone(tb, "deep.mid.g.test.", apex),
+			zone(tb, "g.test.", staticZone), zone(tb, "Nested.g.test.", nestedZone), zone(tb, "deep.mid.g.test.", apex), zone(tb, "below.sub.g.test.", apex),
 		},
 		pools: []*policy.Pool{pool("p", policy.TypeIPv4, policy.BalanceAll, "198.51.100.1")},
 	}
@@ -108,6 +114,10 @@ func TestStatic(t *testing.T) {
 		{"H12: case of the question", "wWw.G.tesT.", dns.TypeA, "NOERROR aa | " + strings.ReplaceAll(www, "www.g.test.", "wWw.G.tesT.")},
 		{"upper case owner", "www.g.test.", dns.TypeTXT, `NOERROR aa | www.g.test. 60 TXT "upper case owner"`},
 		{"A04: alias", "alias.g.test.", dns.TypeA, "NOERROR aa | alias.g.test. 300 CNAME www.g.test., " + www},
+		{"type NSEC is not aliased (RFC 4035 2.5)", "alias.g.test.", dns.TypeNSEC, "NOERROR aa / " + soa},
+		{"nor for a wildcard", "x.wcname.g.test.", dns.TypeNSEC, "NOERROR aa / " + soa},
+		{"NSEC beside an alias", "signed.g.test.", dns.TypeNSEC, "NOERROR aa | signed.g.test. 300 NSEC sub.g.test. CNAME RRSIG NSEC"},
+		{"RRSIG beside an alias", "signed.g.test.", dns.TypeRRSIG, "NOERROR aa | signed.g.test. 300 RRSIG CNAME 8 3 300 20300101000000 20200101000000 1 g.test. AAAA"},
 		{"A05: type CNAME", "alias.g.test.", dns.TypeCNAME, "NOERROR aa | alias.g.test. 300 CNAME www.g.test."},
 		{"A06: out of the zone", "outside.g.test.", dns.TypeA, "NOERROR aa | outside.g.test. 300 CNAME cdn.example.net."},
 		{"A07: to a missing name", "dangling.g.test.", dns.TypeA, "NXDOMAIN aa | dangling.g.test. 300 CNAME nothing.there.g.test. / " + soa},
@@ -117,6 +127,8 @@ func TestStatic(t *testing.T) {
 		{"alias to an empty non-terminal", "toent.g.test.", dns.TypeA, "NOERROR aa | toent.g.test. 300 CNAME ent.g.test. / " + soa},
 		{"alias to an access domain", "toaccess.g.test.", dns.TypeA, "NOERROR aa | toaccess.g.test. 300 CNAME origin.g.test."},
 		{"alias below a delegation", "tosub.g.test.", dns.TypeA, "NOERROR aa | tosub.g.test. 300 CNAME host.sub.g.test." + referral},
+		{"alias to a delegation, type DS (RFC 4035 3.1.4.1)", "tocut.g.test.", dns.TypeDS, "NOERROR aa | tocut.g.test. 300 CNAME sub.g.test., sub.g.test. 300 DS 1 8 2 0102"},
+		{"alias to a delegation without DS, type DS", "toinsecure.g.test.", dns.TypeDS, "NOERROR aa | toinsecure.g.test. 300 CNAME insecure.g.test. / " + soa},
 		{"alias into another zone of ours", "tonested.g.test.", dns.TypeA, "NOERROR aa | tonested.g.test. 300 CNAME www.nested.g.test."},
 		{"alias to a wildcard", "towild.g.test.", dns.TypeTXT, `NOERROR aa | towild.g.test. 300 CNAME any.thing.wild.g.test., any.thing.wild.g.test. 300 TXT "wild"`},
 		{"loop of 2", "loop1.g.test.", dns.TypeA, "NOERROR aa | loop1.g.test. 300 CNAME loop2.g.test., loop2.g.test. 300 CNAME loop1.g.test."},
@@ -183,6 +195,7 @@ func TestStatic(t *testing.T) {
 		{"nested zone: nor makes one", "only.nested.g.test.", dns.TypeA, "NXDOMAIN aa / " + nestedSOA},
 		{"nested zone: alias to the zone above", "up.nested.g.test.", dns.TypeA, "NOERROR aa | up.nested.g.test. 300 CNAME www.g.test."},
 		{"nested zone: DS of the zone above (RFC 4035 3.1.4.1)", "nested.g.test.", dns.TypeDS, "NOERROR aa | nested.g.test. 300 DS 2 8 2 0304"},
+		{"nested zone: below a delegation of the zone above", "below.sub.g.test.", dns.TypeDS, "NOERROR" + referral},
 		{"nested zone: no DS in the zone above", "deep.mid.g.test.", dns.TypeDS, "NOERROR aa / " + soa},
 		{"access domain: below it", "x.origin.g.test.", dns.TypeA, "NXDOMAIN aa / " + soa},
 	}
@@ -253,6 +266,24 @@ func TestStaticTruncated(t *testing.T) {
 	}
 	if m := ask(t, v, query{name: "x.sub.g.test.", qtype: dns.TypeA}); len(m.Ns) != 60 || len(m.Extra) != 60 {
 		t.Errorf("%d name servers and %d glue records, want 60", len(m.Ns), len(m.Extra))
+	}
+}
+
+// RFC 2181 section 9: the addresses of the apex name servers are left out where they do not fit, and that is no truncation.
+func TestApexAddresses(t *testing.T) {
+	text := "@ 3600 SOA ns1 host.master 1 7200 900 1209600 30\n"
+	for i := range 20 {
+		text += fmt.Sprintf("@ NS ns%d\nns%d A 192.0.2.%d\n", i, i, i)
+	}
+	v := (&world{zones: []view.Zone{zone(t, "g.test.", text)}}).build(t)
+	for _, test := range []struct {
+		limit, answers, additional int
+		truncated                  bool
+	}{{1232, 20, 20, false}, {512, 20, 0, false}, {300, 0, 0, true}} {
+		m := ask(t, v, query{name: "g.test.", qtype: dns.TypeNS, limit: test.limit})
+		if len(m.Answer) != test.answers || len(m.Extra) != test.additional || m.Truncated != test.truncated {
+			t.Errorf("within %d octets: %d answers, %d additional, TC %v, want %d, %d, %v", test.limit, len(m.Answer), len(m.Extra), m.Truncated, test.answers, test.additional, test.truncated)
+		}
 	}
 }
 

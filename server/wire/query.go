@@ -17,7 +17,7 @@ const (
 	MinPayload = 512
 )
 
-// The types and classes that the server itself knows (RFC 1035 section 3.2, RFC 3596, RFC 6891, RFC 8945).
+// The types and classes that the server itself knows (RFC 1035 section 3.2, RFC 3596, RFC 6672, RFC 6891, RFC 8945).
 const (
 	TypeA     = 1
 	TypeNS    = 2
@@ -25,6 +25,7 @@ const (
 	TypeSOA   = 6
 	TypeTXT   = 16
 	TypeAAAA  = 28
+	TypeDNAME = 39
 	TypeOPT   = 41
 	TypeDS    = 43
 	TypeRRSIG = 46
@@ -51,6 +52,7 @@ const (
 	NXDomain RCode = 3
 	NotImp   RCode = 4
 	Refused  RCode = 5
+	YXDomain RCode = 6
 	NotAuth  RCode = 9
 	BadVers  RCode = 16
 	// BadCookie asks for the query again, with the cookie of the reply (RFC 7873 section 8).

@@ -22,6 +22,9 @@ type Answer struct {
 	NameLen  int
 	// Serials are the serial numbers in Body that are put in when it is sent; see SetSerial.
 	Serials Serials
+	// Optional is the number of octets at the end of Body, the whole additional section, that are left out where they do not fit
+	// (RFC 2181 section 9); not with Pointers.
+	Optional int
 }
 
 // Begin appends the room for the header, and the question byte for byte as it was asked.
@@ -82,9 +85,14 @@ func (q *Query) AppendAnswer(dst []byte, a *Answer, scope, limit int) []byte {
 	start := len(dst)
 	dst = q.Begin(dst)
 	head := Head{RCode: a.RCode, Authoritative: a.Authoritative, Scope: scope, Limit: limit}
-	if head.Truncated = len(a.Body) > q.Room(limit); !head.Truncated {
-		head.Counts = a.Counts
-		dst = append(dst, a.Body...)
+	records, counts := a.Body, a.Counts
+	if room := q.Room(limit); len(records) > room {
+		records, counts.Additional = records[:len(records)-a.Optional], 0
+		head.Truncated = a.Optional == 0 || len(records) > room
+	}
+	if !head.Truncated {
+		head.Counts = counts
+		dst = append(dst, records...)
 		body := dst[start+HeaderLen+len(q.question):]
 		for _, at := range a.Pointers {
 			binary.BigEndian.PutUint16(body[at:], binary.BigEndian.Uint16(body[at:])+uint16(q.nameLen-a.NameLen))
