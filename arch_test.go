@@ -16,10 +16,10 @@ import (
 
 // arrows are the imports that packages of this module may have of each other. A new arrow is a line in a review.
 var arrows = map[string][]string{
-	"cmd/gtmd":    {"node", "config", "admin", "geo", "geo/mmdb"},
-	"node":        {"config", "policy", "geo", "healthcheck", "resolver", "server", "server/view", "admin"},
+	"cmd/gtmd":    {"node", "config", "admin", "geo", "geo/mmdb", "handover"},
+	"node":        {"config", "policy", "geo", "healthcheck", "resolver", "server", "server/view", "admin", "handover"},
 	"config":      {"policy", "geo", "healthcheck", "resolver", "server", "admin"},
-	"server":      {"server/view", "server/wire", "server/querylog", "policy"},
+	"server":      {"server/view", "server/wire", "server/querylog", "policy", "handover"},
 	"server/view": {"server/wire", "policy", "geo"},
 	"server/wire": {},
 	"policy":      {},
@@ -27,7 +27,8 @@ var arrows = map[string][]string{
 	"geo/mmdb":    {"geo"},
 	"healthcheck": {},
 	"resolver":    {},
-	"admin":       {},
+	"admin":       {"handover"},
+	"handover":    {},
 	"deploy":      {},
 	"docs":        {},
 	"e2e":         {},
@@ -58,6 +59,7 @@ var libraries = map[string][]string{
 	"healthcheck": {"github.com/miekg/dns", "github.com/prometheus/client_golang", "golang.org/x/net", "golang.org/x/sys", "google.golang.org/protobuf"},
 	"resolver":    {"github.com/miekg/dns", "github.com/prometheus/client_golang"},
 	"admin":       {"github.com/prometheus/client_golang"},
+	"handover":    {"golang.org/x/sys"},
 
 	"server/querylog": {"github.com/miekg/dns", "google.golang.org/protobuf"},
 }

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
+
+	"gtmd/handover"
 )
 
 // endpoint is one listener with its HTTP server.
@@ -19,6 +22,7 @@ type endpoint struct {
 	listener net.Listener
 	http     *http.Server
 	done     sync.WaitGroup
+	held     bool // whether another process keeps the socket open for the one after this
 }
 
 func (e *endpoint) serve() { e.http.Serve(e.listener) } // returns when closed
@@ -32,8 +36,52 @@ func (e *endpoint) close() {
 	e.done.Wait()
 }
 
-// openTCP opens the TCP listener.
+// duplicate is a duplicate of the socket.
+func (e *endpoint) duplicate() (socket handover.Socket, err error) {
+	raw, err := e.listener.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return socket, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { socket, err = handover.Duplicate(int(fd)) }); controlErr != nil {
+		return socket, controlErr
+	}
+	return socket, err
+}
+
+// unlink says whether the file of a unix socket is removed at the end.
+func (e *endpoint) unlink(yes bool) { e.listener.(*net.UnixListener).SetUnlinkOnClose(yes) }
+
+// inherit returns an endpoint on a socket that was passed; nil when there is none. The caller holds mu.
+func (s *Server) inherit(network, address string, handler http.Handler) (*endpoint, error) {
+	found, err := s.inherited.Find(network, address)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	handover.Close(found[1:])
+	l, err := found[0].Listener()
+	if err != nil {
+		return nil, err
+	}
+	return &endpoint{listener: l, http: newHTTP(handler, s.log), held: found[0].Held}, nil
+}
+
+// bound is what a TCP socket for an address is bound to; empty when the address is wrong.
+func bound(listen string) string {
+	address, err := net.ResolveTCPAddr("tcp", listen)
+	if err != nil {
+		return ""
+	}
+	if address.IP == nil {
+		address.IP = net.IPv6unspecified // as package net does, where there is IPv6
+	}
+	return netip.AddrPortFrom(address.AddrPort().Addr().Unmap(), uint16(address.Port)).String()
+}
+
+// openTCP opens the TCP listener, or takes one that was passed.
 func (s *Server) openTCP(listen string) (*endpoint, error) {
+	if e, err := s.inherit("tcp", bound(listen), s.handler(false)); e != nil || err != nil {
+		return e, err
+	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the admin API on %s: %w%s", listen, err, s.hint(listen, err))
@@ -55,6 +103,9 @@ func (s *Server) hint(listen string, err error) string {
 
 // openSocket opens the unix socket. A file that a dead process left is replaced; one that is answered is not.
 func (s *Server) openSocket(path string) (*endpoint, error) {
+	if e, err := s.inherit("unix", path, s.handler(true)); e != nil || err != nil {
+		return e, err
+	}
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("open the admin socket %s: another gtmd answers on it", path)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gtmd/handover"
 )
 
 // Server serves the API on a TCP address and on a unix socket. Its methods may be called from any goroutine.
@@ -26,6 +28,16 @@ type Server struct {
 	options Options
 	tcp     *endpoint
 	socket  *endpoint
+	// inherited are sockets that other processes have opened; nil: none.
+	inherited *handover.Sockets
+}
+
+// Inherit gives the server sockets of other processes: Prepare uses those that options ask for in place of its own. It comes
+// before the first Prepare. The caller closes them: what is there no longer at a later Prepare is opened.
+func (s *Server) Inherit(sockets *handover.Sockets) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inherited = sockets
 }
 
 // New returns a server that listens nowhere.
@@ -122,6 +134,50 @@ func (s *Server) Address() net.Addr {
 		return nil
 	}
 	return s.tcp.listener.Addr()
+}
+
+// Sockets are duplicates of the sockets that are listened on, for another process; the caller closes them.
+func (s *Server) Sockets() (all []handover.Socket, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range []*endpoint{s.tcp, s.socket} {
+		if e == nil {
+			continue
+		}
+		socket, err := e.duplicate()
+		if err != nil {
+			handover.Close(all)
+			return nil, fmt.Errorf("duplicate the socket of the admin API on %s: %w", e.listener.Addr(), err)
+		}
+		all = append(all, socket)
+	}
+	return all, nil
+}
+
+// Own makes the server remove the file of its unix socket at its end, also when it was inherited from a process that has
+// left. One that somebody else holds stays.
+func (s *Server) Own() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket != nil && !s.socket.held {
+		s.socket.unlink(true)
+	}
+}
+
+// Leave is Close for sockets that another process serves now: the file of the unix socket stays. It does not wait; Close does.
+func (s *Server) Leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket != nil {
+		s.socket.unlink(false)
+	}
+	for _, e := range []*endpoint{s.tcp, s.socket} {
+		if e != nil {
+			e.listener.Close()
+			s.retired.Go(e.close)
+		}
+	}
+	s.tcp, s.socket = nil, nil
 }
 
 // Close stops serving and waits for every goroutine; requests in flight have two seconds.

@@ -143,6 +143,33 @@ func unit(t *testing.T, key string) []string {
 	return values
 }
 
+// TestSocketUnitListensAsTheDefault: gtmd.socket has what gtmd listens on when nothing else is said, in words of systemd.
+func TestSocketUnitListensAsTheDefault(t *testing.T) {
+	text, err := os.ReadFile("gtmd.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	field, _ := reflect.TypeFor[server.Options]().FieldByName("Listen")
+	want := strings.Split(field.Tag.Get("default"), ",")
+	for _, key := range []string{"ListenDatagram", "ListenStream"} {
+		var listen []string
+		for _, m := range regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(string(text), -1) {
+			listen = append(listen, m[1])
+		}
+		if diff := cmp.Diff(want, listen); diff != "" {
+			t.Errorf("%s= of gtmd.socket: the default of dns.listen has (-), it has (+):\n%s", key, diff)
+		}
+	}
+	for _, line := range []string{"BindIPv6Only=ipv6-only", "ReusePort=yes", "PassPacketInfo=yes"} {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("gtmd.socket has no %s", line)
+		}
+	}
+	if got := only(t, "NotifyAccess"); got != "all" {
+		t.Errorf("NotifyAccess=%s, but the successor in an upgrade is not the main process when it says that it is", got)
+	}
+}
+
 // only is the value of a key that stands once.
 func only(t *testing.T, key string) string {
 	t.Helper()
@@ -204,12 +231,21 @@ func TestUnitByTheStandardsOfSystemd(t *testing.T) {
 	if err := os.WriteFile(installed, bytes.ReplaceAll(text, []byte("/usr/bin/gtmd"), []byte("/bin/true")), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	sockets, err := os.ReadFile("gtmd.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(filepath.Dir(installed), "gtmd.socket")
+	if err := os.WriteFile(socket, sockets, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{
 		{"verify", "--man=no", installed},
+		{"verify", "--man=no", socket},
 		{"security", "--offline=true", "--threshold=20", installed}, // exposure 2.0 of 10, less is better
 	} {
 		out, err := exec.Command(analyze, args...).CombinedOutput()
-		if err != nil || args[0] == "verify" && strings.Contains(string(out), installed) {
+		if err != nil || args[0] == "verify" && strings.Contains(string(out), filepath.Dir(installed)) {
 			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
 		}
 	}

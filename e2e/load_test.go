@@ -147,7 +147,9 @@ func (l *load) askOverTCP(ctx context.Context, keep bool) {
 		e.version, e.err = l.askOnce(&conn, id)
 		// A server may close a connection between two queries; the next one then takes a new connection.
 		if errors.Is(e.err, io.EOF) || errors.Is(e.err, syscall.ECONNRESET) || errors.Is(e.err, syscall.EPIPE) {
-			conn.Close()
+			if conn != nil {
+				conn.Close()
+			}
 			conn = nil
 			e.version, e.err = l.askOnce(&conn, id)
 			l.mu.Lock()

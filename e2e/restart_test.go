@@ -224,7 +224,8 @@ func TestTerminate(t *testing.T) {
 	l.startGTMD(t) // at once, on the same ports
 }
 
-// TestSecondInstance starts another gtmd on the port of one that runs: it ends with a hint, and the first serves on.
+// TestSecondInstance starts another gtmd, which does not take over, on the port of one that runs: it ends with a hint, and the
+// first serves on.
 func TestSecondInstance(t *testing.T) {
 	l, _ := pair(t)
 	other := newLab(t, shop)
@@ -236,7 +237,7 @@ func TestSecondInstance(t *testing.T) {
 		{"the same file", filepath.Join(l.dir, "gtmd.toml")},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			second := start(t, other.dir, l.program, "run", "--config", row.config)
+			second := start(t, other.dir, l.program, "run", "--no-take-over", "--config", row.config)
 			code := second.ended(t, 10*time.Second)
 			out := second.output(t)
 			t.Log(tail(out, 3))

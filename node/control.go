@@ -33,7 +33,7 @@ func (n *Node) runController(ctx context.Context) {
 	ticker.Stop()
 	defer ticker.Stop()
 	isTicking := false
-	for {
+	for ctx.Err() == nil {
 		deadline := n.timer()
 		if measures := n.world.Load().measures(); measures != isTicking {
 			ticker.Stop()

@@ -13,6 +13,9 @@ import (
 // Gatherer gives the metrics of a node.
 func (n *Node) Gatherer() prometheus.Gatherer { return n.registry }
 
+// CookieSecret is the random secret of DNS cookies.
+func (n *Node) CookieSecret() [16]byte { return n.dns.CookieSecret() }
+
 // StateFile is the name of the saved state.
 const StateFile = stateFile
 

@@ -22,6 +22,7 @@ import (
 
 	"gtmd/admin"
 	"gtmd/config"
+	"gtmd/handover"
 	"gtmd/healthcheck"
 	"gtmd/resolver"
 	"gtmd/server"
@@ -40,6 +41,11 @@ type Options struct {
 	// Loaded, when not nil, is called by a goroutine of the node some time after a configuration or a database has been
 	// loaded, or refused: what loading took is no longer needed then.
 	Loaded func()
+	// TakeOver has the node take the sockets and the state over from one that runs with the same admin socket, if there is
+	// one, in this process or in another.
+	TakeOver bool
+	// Sockets were passed by whoever started the process; nil: none. The node closes them.
+	Sockets *handover.Sockets
 }
 
 // Node is a running process. Its methods may be called from any goroutine.
@@ -74,6 +80,12 @@ type Node struct {
 	uncopied   chan struct{} // holds a token when a database may have no copy
 	untidy     chan struct{} // holds a token when something has been loaded
 
+	sockets    *handover.Sockets // that others have opened
+	moved      chan struct{}     // holds a token when the door may have another place
+	handedOver chan struct{}     // closed when another process has taken over
+	left       atomic.Bool       // another process has the sockets and the state
+	tookOver   bool
+
 	closing sync.Once
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -91,6 +103,10 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		prober: healthcheck.NewProber(), dns: server.New(o.Logger, stats),
 		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}),
 		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1), uncopied: make(chan struct{}, 1), untidy: make(chan struct{}, 1), atlas: newAtlas(),
+		sockets: o.Sockets, moved: make(chan struct{}, 1), handedOver: make(chan struct{}),
+	}
+	if n.sockets == nil {
+		n.sockets = handover.NewSockets()
 	}
 	n.setPhase("starting")
 	var undo []func()
@@ -101,7 +117,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 			}
 		}
 	}()
-	undo = append(undo, func() { n.prober.Close() })
+	undo = append(undo, n.sockets.Close, func() { n.prober.Close() })
 
 	n.loading <- struct{}{}
 	defer func() { <-n.loading }()
@@ -115,25 +131,47 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if n.admin, err = admin.New(n, n.registry, n.log); err != nil {
 		return nil, err
 	}
-	// Both servers are bound before anything is probed and before the state is touched: a second gtmd ends here,
-	// without a trace.
+	var saved origin
+	taking, err := n.succeed(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if taking != nil {
+		undo = append(undo, taking.Close)
+		n.sockets.Join(taking.Sockets)
+		if saved, err = originOf(taking.State); err != nil {
+			return nil, err
+		}
+		if len(saved.secret) == 16 {
+			n.dns.SetCookieSecret([16]byte(saved.secret))
+		}
+	}
+	n.dns.Inherit(n.sockets)
+	n.admin.Inherit(n.sockets)
+	// Both servers are bound before anything is probed and before the state is touched: a second gtmd that does not take over
+	// ends here, without a trace.
 	change, err := n.prepare(c)
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, change.discard)
-
-	saved := readState(c.File.State.Dir, n.log)
-	saved.revive(time.Now(), presentBoot())
+	if taking == nil {
+		saved = n.saved(c)
+	}
 	if n.resolver, err = resolver.NewWithSaved(c.File.Resolver, saved.Names, n.log, n.registry); err != nil {
 		return nil, fmt.Errorf("start to resolve the names of domain pools: %w", err)
 	}
 	undo = append(undo, n.resolver.Close)
 	deadline := time.Now().Add(c.File.State.StartupWait)
-	n.resolve(ctx, c, n.namesToAwait(c, &saved), deadline)
+	n.resolve(ctx, c, n.namesToAwait(c, &saved.stateBody), deadline)
 	p, err := n.compileFirst(c, files)
 	if err != nil {
 		return nil, err
+	}
+	if taking != nil {
+		if saved, err = n.still(ctx, taking, p, saved); err != nil {
+			return nil, err
+		}
 	}
 	n.history.restore(saved.Switches)
 	n.engine, err = healthcheck.NewEngine(healthcheck.EngineOptions{Logger: n.log, Registerer: n.registry, Saved: saved.Targets})
@@ -143,15 +181,21 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	undo = append(undo, n.engine.Close)
 	n.probeAll(p)
 	before := saved.heritage(time.Now(), n.log)
-	w, err := first(p, n.engine.Status(), before, 1, n.stats.Counter, time.Now())
+	w, err := first(p, n.engine.Status(), before, saved.generation+1, n.stats.Counter, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	w.number(before.serials, time.Now())
 	n.world.Store(w)
+	if taking != nil {
+		if err := n.takeOver(taking, change, w); err != nil {
+			return nil, err
+		}
+	}
 	change.admin.Commit()
 	undo = append(undo, n.admin.Close)
-	if w.isBlank() {
+	n.admin.Own()
+	if w.isBlank() && taking == nil {
 		if err := n.firstRound(ctx, time.Until(deadline)); err != nil {
 			return nil, err
 		}
@@ -161,14 +205,17 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		w.number(before.serials, time.Now())
 		n.world.Store(w)
 	}
-	if len(w.serials) > 0 {
-		n.save() // what was saved at the last end does not hold any longer; see stateBody.serials
+	if taking == nil {
+		if len(w.serials) > 0 {
+			n.save() // what was saved at the last end does not hold any longer; see stateBody.serials
+		}
+		if err := n.dns.Swap(w.view); err != nil {
+			return nil, err
+		}
+		n.dns.SetTransfers(p.transfers)
+		change.dns.Commit()
 	}
-	if err := n.dns.Swap(w.view); err != nil {
-		return nil, err
-	}
-	n.dns.SetTransfers(p.transfers)
-	change.dns.Commit()
+	n.settle()
 	n.setPhase("")
 	n.reloaded(nil)
 	n.announce(saved.memory(), w, w.loaded)
@@ -187,6 +234,8 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.running.Go(func() { n.runCopier(running) })
 	n.running.Go(func() { n.runResolved(running) })
 	n.running.Go(func() { n.runTidier(running) })
+	door, path := n.openDoor()
+	n.running.Go(func() { n.runDoor(running, door, path) })
 	return n, nil
 }
 
@@ -212,7 +261,8 @@ func (n *Node) firstRound(ctx context.Context, wait time.Duration) error {
 }
 
 // Close drains and ends the node: it stops listening, answers what is in flight, saves the state, and waits for every
-// goroutine. Further calls wait for the first and do nothing.
+// goroutine. Further calls wait for the first and do nothing. When another process has taken over, what is in flight are
+// only connections, and the state is that one's.
 func (n *Node) Close() { n.closing.Do(n.close) }
 
 func (n *Node) close() {
@@ -229,6 +279,7 @@ func (n *Node) close() {
 	n.resolver.Close()
 	n.prober.Close()
 	n.admin.Close()
+	n.sockets.Close()
 	n.log.Info("stopped")
 }
 

@@ -37,6 +37,7 @@ func (n *Node) Reload(ctx context.Context) error {
 	}
 	if err = n.acquaint(ctx, p, p.patience(p.beyond(n.world.Load().plan), reloadPatience)); err == nil {
 		err = n.serve(ctx, p, built)
+		n.tellMoved()
 	}
 	if err != nil {
 		n.probeAll(n.world.Load().plan) // without what was new

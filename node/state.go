@@ -243,13 +243,10 @@ func (n *Node) runSaver(ctx context.Context) {
 func (n *Node) save() bool {
 	n.saving.Lock()
 	defer n.saving.Unlock()
-	w, now := n.world.Load(), time.Now()
-	body := w.body(n.engine.Status().Saved(), n.history.latest(), now)
-	body.Names = n.resolver.Saved()
-	body.Ended = n.ended
-	body.onWall(now)
-	body.Boot = presentBoot()
-	err := writeState(w.config.File.State.Dir, body)
+	if n.left.Load() {
+		return true // the file is that of the process that has taken over
+	}
+	err := writeState(n.world.Load().config.File.State.Dir, n.body(n.ended))
 	n.metrics.saved(err)
 	switch {
 	case err != nil && !n.saveFailed:
@@ -262,6 +259,16 @@ func (n *Node) save() bool {
 		n.touch()
 	}
 	return err == nil
+}
+
+// body is the state as it is, by the clock on the wall; ended, when nothing is published after it.
+func (n *Node) body(ended bool) stateBody {
+	now := time.Now()
+	body := n.world.Load().body(n.engine.Status().Saved(), n.history.latest(), now)
+	body.Names, body.Ended = n.resolver.Saved(), ended
+	body.onWall(now)
+	body.Boot = presentBoot()
+	return body
 }
 
 // touch asks for the state to be saved.

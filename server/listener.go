@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+
+	"gtmd/handover"
 )
 
 // listener is one address with its UDP workers and its TCP acceptor; one of TLS has no workers.
@@ -14,7 +16,7 @@ type listener struct {
 	workers []udpWorker
 	tcp     *tcpListener
 	started bool
-	done    sync.WaitGroup
+	done    sync.WaitGroup // of the workers
 }
 
 // udpWorker reads one UDP socket until it is told to stop.
@@ -22,6 +24,12 @@ type udpWorker interface {
 	// run returns when stop was called and what had arrived by then is answered, or drainTime is over.
 	run()
 	stop()
+	// leave is stop for a socket that another process reads now: run returns when what it has read is answered.
+	leave()
+	// own is called when others have stopped or left that read the same socket.
+	own()
+	// socket is a duplicate of the socket.
+	socket() (handover.Socket, error)
 	// close is for a worker that was never run.
 	close()
 }
@@ -42,18 +50,23 @@ func (c *Change) open(address netip.AddrPort) (l *listener, err error) {
 // openOnce is one try to open them. Where we do not listen yet, nobody else may: the sockets share their port among
 // themselves, and would share it silently with another server too.
 func (c *Change) openOnce(address netip.AddrPort) (*listener, error) {
-	if address.Port() != 0 && !c.overlaps(address) {
+	l := &listener{address: address}
+	if err := c.inherit(l); err != nil {
+		l.close()
+		return nil, fmt.Errorf("listen on %s over UDP: %w", address, err)
+	}
+	inherited := len(l.workers) > 0
+	if !inherited && address.Port() != 0 && !c.overlaps(address) {
 		if err := probePort(address); err != nil {
 			return nil, fmt.Errorf("listen on %s: %w%s", address, err, hint(address, err))
 		}
 	}
-	l := &listener{address: address}
 	if running := c.server.listeners[address]; running != nil && !running.tcp.secure && address.Port() != 0 {
 		// Connections go on when the address gets other workers.
 		l.tcp = running.tcp.share()
 	}
 	actual := address
-	for range c.options.Workers {
+	for !inherited && len(l.workers) < c.options.Workers {
 		w, bound, err := c.server.openUDP(actual, c.options)
 		if err != nil {
 			l.close()
@@ -74,6 +87,31 @@ func (c *Change) openOnce(address netip.AddrPort) (*listener, error) {
 	return l, nil
 }
 
+// inherit gives a listener workers on the UDP sockets of its address that were passed, if there are any. None is opened beside
+// them: that would need the same user, and what is queued in it would be lost with this process, unlike theirs. Workers
+// share a socket where they are more; where they are less, there is one more for each socket, or it would fill up unread.
+func (c *Change) inherit(l *listener) error {
+	found, err := c.server.inherited.Find("udp", l.address.String())
+	if err != nil {
+		return err
+	}
+	for i := 0; len(found) > 0 && i < max(c.options.Workers, len(found)); i++ {
+		socket, err := found[i%len(found)].Duplicate()
+		if err != nil {
+			handover.Close(found)
+			return err
+		}
+		w, err := c.server.inheritUDP(socket, l.address, c.options)
+		if err != nil {
+			handover.Close(found)
+			return err
+		}
+		l.workers = append(l.workers, w)
+	}
+	handover.Close(found)
+	return nil
+}
+
 // overlaps reports whether a socket of ours has the port on the same address, or one of the two on every address.
 func (c *Change) overlaps(address netip.AddrPort) bool {
 	meets := func(other netip.AddrPort) bool {
@@ -87,7 +125,9 @@ func (c *Change) overlaps(address netip.AddrPort) bool {
 			}
 		}
 	}
-	return false
+	isMet := false
+	c.server.inherited.Each(func(address netip.AddrPort) { isMet = isMet || meets(address) })
+	return isMet
 }
 
 // hint says what to do about the usual reasons why an address cannot be had.
@@ -137,6 +177,34 @@ func stopAll(listeners []*listener) {
 		l.done.Wait()
 		l.tcp.wait()
 	}
+}
+
+// leave stops reading, for another process that reads the same sockets, and returns when what was read over UDP is answered.
+// The connections go on for a while: wait of the acceptor waits for them.
+func (l *listener) leave() {
+	l.tcp.leave()
+	for _, w := range l.workers {
+		w.leave()
+	}
+	l.done.Wait()
+}
+
+// sockets are duplicates of all sockets of the listener.
+func (l *listener) sockets() (all []handover.Socket, err error) {
+	for _, w := range l.workers {
+		socket, err := w.socket()
+		if err != nil {
+			handover.Close(all)
+			return nil, err
+		}
+		all = append(all, socket)
+	}
+	socket, err := socketOf(l.tcp.listener)
+	if err != nil {
+		handover.Close(all)
+		return nil, err
+	}
+	return append(all, socket), nil
 }
 
 // close is for a listener that was never started.

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gtmd/handover"
 	"gtmd/server/querylog"
 	"gtmd/server/view"
 )
@@ -52,6 +53,16 @@ type Server struct {
 	ticker    sync.WaitGroup
 	options   Options
 	listeners map[netip.AddrPort]*listener
+	left      []*listener       // whose sockets another process has
+	inherited *handover.Sockets // nil: none
+}
+
+// Inherit gives the server sockets of other processes: Prepare uses those that options ask for in place of its own. It comes
+// before the first Prepare. The caller closes them: what is there no longer at a later Prepare is opened.
+func (s *Server) Inherit(sockets *handover.Sockets) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inherited = sockets
 }
 
 // New returns a server that listens nowhere and has no view: Swap comes before Prepare.
@@ -152,7 +163,7 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 	}
 	errs = append(errs, c.prepareTLS()...)
 	if err := errors.Join(errs...); err != nil {
-		c.Discard()
+		c.discard()
 		return nil, err
 	}
 	for address, l := range s.listeners {
@@ -163,9 +174,17 @@ func (s *Server) Prepare(options Options) (*Change, error) {
 	return c, nil
 }
 
-// Discard closes what Prepare opened, and answers what those sockets hold that were served already.
+// Discard closes what Prepare opened, and answers what those sockets hold that were served already. After Commit it does
+// nothing.
 func (c *Change) Discard() {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.discard()
+}
+
+func (c *Change) discard() {
 	stopAll(slices.Collect(maps.Values(c.fresh)))
+	c.server.own()
 	c.queries.Discard()
 }
 
@@ -194,11 +213,13 @@ func (c *Change) Commit() {
 		s.log.Info("listening", "address", l.actual(), "workers", len(l.workers), "tls", l.tcp.secure)
 	}
 	stopAll(c.gone)
+	s.own()
 	for _, l := range c.gone {
 		if s.listeners[l.address] == nil {
 			s.log.Info("stopped listening", "address", l.actual())
 		}
 	}
+	c.fresh, c.queries = nil, nil
 }
 
 // Addresses are the addresses listened on, with the ports that were chosen for port 0.
@@ -220,12 +241,60 @@ func (s *Server) addresses(secure bool) []netip.AddrPort {
 	return addresses
 }
 
+// Sockets are duplicates of every socket that is listened on, for another process; the caller closes them.
+func (s *Server) Sockets() (all []handover.Socket, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		sockets, err := l.sockets()
+		if err != nil {
+			handover.Close(all)
+			return nil, fmt.Errorf("duplicate the sockets of %s: %w", l.actual(), err)
+		}
+		all = append(all, sockets...)
+	}
+	return all, nil
+}
+
+// Own is called when the process that sockets were inherited from has left.
+func (s *Server) Own() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own()
+}
+
+// own is Own for who holds mu.
+func (s *Server) own() {
+	for _, l := range s.listeners {
+		for _, w := range l.workers {
+			w.own()
+		}
+	}
+}
+
+// Leave stops reading from every socket, which another process does now: what is queued there is for it. It returns when what
+// was read over UDP is answered. Connections that are open are served until they are idle; Close waits for them.
+func (s *Server) Leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = slices.AppendSeq(s.left, maps.Values(s.listeners))
+	clear(s.listeners)
+	var leaving sync.WaitGroup
+	for _, l := range s.left {
+		leaving.Go(l.leave)
+	}
+	leaving.Wait()
+}
+
 // Close stops listening, answers what is in flight and returns when every worker has ended and the query log is written.
 func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stopAll(slices.Collect(maps.Values(s.listeners)))
 	clear(s.listeners)
+	for _, l := range s.left {
+		l.tcp.wait()
+	}
 	s.queries.Close()
 	if s.ticking != nil {
 		close(s.ticking)

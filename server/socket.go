@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"gtmd/handover"
 )
 
 // network is "udp" or "tcp" with the family of the address, so that 0.0.0.0 and [::] can be listened on side by side.
@@ -27,8 +29,21 @@ func probePort(address netip.AddrPort) error {
 	return conn.Close()
 }
 
-// listenTCP opens a TCP socket that shares its port with others of this process.
-func listenTCP(address netip.AddrPort) (*net.TCPListener, error) {
+// listenTCP takes the TCP socket of an address that was passed, or opens one that shares its port with others of this process.
+// The caller holds mu.
+func (s *Server) listenTCP(address netip.AddrPort) (*net.TCPListener, error) {
+	found, err := s.inherited.Find("tcp", address.String())
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		handover.Close(found[1:]) // opened only by mistake: a connection in the queue of one of them is lost
+		l, err := found[0].Listener()
+		if err != nil {
+			return nil, err
+		}
+		return l.(*net.TCPListener), nil
+	}
 	config := net.ListenConfig{Control: shared}
 	l, err := config.Listen(context.Background(), network("tcp", address), address.String())
 	if err != nil {
@@ -44,6 +59,18 @@ func descriptors() int {
 		return math.MaxInt32
 	}
 	return int(limit.Cur)
+}
+
+// socketOf is a duplicate of the socket of a listener.
+func socketOf(l syscall.Conn) (socket handover.Socket, err error) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return socket, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { socket, err = handover.Duplicate(int(fd)) }); controlErr != nil {
+		return socket, controlErr
+	}
+	return socket, err
 }
 
 // shared sets SO_REUSEPORT: the kernel spreads queries over the sockets of a port, and a reload can open a port anew

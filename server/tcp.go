@@ -34,7 +34,7 @@ type tcpListener struct {
 
 // openTCP opens the TCP socket of an address, for TLS where it is secure.
 func (s *Server) openTCP(address netip.AddrPort, secure bool) (*tcpListener, error) {
-	l, err := listenTCP(address)
+	l, err := s.listenTCP(address)
 	if err != nil {
 		return nil, err
 	}

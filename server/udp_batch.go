@@ -25,7 +25,9 @@ type batchWorker struct {
 	fd      int
 	limit   int
 	local   netip.AddrPort
+	held    bool // whether another process keeps the socket open for the one after this
 	stopped atomic.Bool
+	left    atomic.Bool  // stopped, and somebody else reads the socket
 	thread  atomic.Int32 // the ID of the thread that runs it; 0: none
 	in, out batch
 	// Of the batch at hand: how many packets it has, the one that is being answered, and how many replies there are.
@@ -57,10 +59,15 @@ func (s *Server) openUDP(address netip.AddrPort, options Options) (udpWorker, ne
 	if err != nil {
 		return nil, address, err
 	}
-	w := &batchWorker{server: s, fd: fd, limit: options.MaxUDPPayload, local: bound, received: batchLen}
+	return s.newBatchWorker(fd, bound, options), bound, nil
+}
+
+// newBatchWorker is a worker for a socket, which it owns.
+func (s *Server) newBatchWorker(fd int, local netip.AddrPort, options Options) *batchWorker {
+	w := &batchWorker{server: s, fd: fd, limit: options.MaxUDPPayload, local: local, received: batchLen}
 	w.in.init(packetLen)
 	w.out.init(options.MaxUDPPayload)
-	return w, bound, nil
+	return w
 }
 
 // init gives every message its memory, of size octets.
@@ -98,8 +105,11 @@ func (w *batchWorker) run() {
 			yielded = time.Now()
 		}
 	}
+	if w.held || w.left.Load() {
+		return // what is in the socket is for the next process
+	}
 	retire(w.fd)
-	for end := time.Now().Add(drainTime); time.Now().Before(end); {
+	for end := time.Now().Add(emptyTime); time.Now().Before(end); {
 		if w.receive(unix.MSG_DONTWAIT); w.received == 0 {
 			return
 		}

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gtmd/handover"
 )
 
 // errorPause is how long a worker waits after an error of its socket, before it tries again.
@@ -21,6 +24,72 @@ func setReceiveTimeout(fd int, d time.Duration) error {
 	timeout := unix.NsecToTimeval(d.Nanoseconds())
 	return os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout))
 }
+
+// inheritUDP makes a worker of a socket that another process has opened, and takes it over, also on an error.
+func (s *Server) inheritUDP(socket handover.Socket, address netip.AddrPort, options Options) (udpWorker, error) {
+	err := unix.SetNonblock(socket.FD, false)
+	if err == nil {
+		err = prepareSocket(socket.FD, address)
+	}
+	if err == nil && address.Addr().Is6() {
+		if only, optionErr := unix.GetsockoptInt(socket.FD, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); optionErr != nil || only == 0 {
+			err = errors.New("it takes IPv4, too (with systemd: set BindIPv6Only=ipv6-only)")
+		}
+	}
+	if err != nil {
+		unix.Close(socket.FD)
+		return nil, fmt.Errorf("use the socket %s that was passed: %w", socket, err)
+	}
+	w := s.newBatchWorker(socket.FD, address, options)
+	w.held = socket.Held
+	return w, nil
+}
+
+func (w *batchWorker) socket() (handover.Socket, error) { return handover.Duplicate(w.fd) }
+
+func (w *batchWorker) leave() {
+	w.left.Store(true)
+	w.stop()
+}
+
+// own takes back the timeout that stop sets, for all who have the socket.
+func (w *batchWorker) own() { setReceiveTimeout(w.fd, 0) }
+
+// setOption sets an option of a socket.
+func setOption(fd, level, option, value int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
+}
+
+// prepareSocket sets what a socket needs whoever opens it.
+func prepareSocket(fd int, address netip.AddrPort) (err error) {
+	set := func(level, option, value int) {
+		if err == nil {
+			err = setOption(fd, level, option, value)
+		}
+	}
+	set(unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	if address.Addr().Is4() {
+		if address.Addr().IsUnspecified() {
+			set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		}
+		// Path-MTU messages, which anyone can forge, change nothing; replies are small enough not to be fragmented (RFC 9715
+		// section 3.1).
+		set(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
+	} else {
+		if address.Addr().IsUnspecified() {
+			set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		}
+		set(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
+	}
+	if err != nil {
+		return err
+	}
+	return setReceiveTimeout(fd, 0) // whoever had it before may have left another
+}
+
+// emptyTime is how long a worker that ends reads what its socket still holds, at most. Nothing comes in any more, so it is
+// long: on a machine with too little processor time a full buffer takes longer than it should.
+const emptyTime = 2 * time.Second
 
 // openSocket makes a blocking socket that shares its port. On a wildcard address the kernel tells for each packet which
 // address it was sent to, so that the reply leaves from there.
@@ -45,29 +114,18 @@ func openSocket(address netip.AddrPort) (fd int, bound netip.AddrPort, err error
 			unix.Close(fd)
 		}
 	}()
-	set := func(level, option, value int) {
-		if err == nil {
-			err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
-		}
-	}
-	set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-	set(unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	var name unix.Sockaddr
 	if domain == unix.AF_INET {
 		name = &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}
-		if address.Addr().IsUnspecified() {
-			set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-		}
-		// Path-MTU messages, which anyone can forge, change nothing; replies are small enough not to be fragmented (RFC 9715
-		// section 3.1).
-		set(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
 	} else {
 		name = &unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16(), ZoneId: zone}
-		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
-		if address.Addr().IsUnspecified() {
-			set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
-		}
-		set(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
+		err = setOption(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil {
+		err = setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
+	if err == nil {
+		err = prepareSocket(fd, address)
 	}
 	if err == nil {
 		err = os.NewSyscallError("bind", unix.Bind(fd, name))

@@ -202,3 +202,6 @@ func TestReplyInterface(t *testing.T) {
 		t.Error("a packet without a control message gets one of another")
 	}
 }
+
+// Replies leave from the address that was asked also through a socket that was passed.
+func TestHeldWildcard(t *testing.T) { heldSockets(t, netip.IPv4Unspecified()) }

@@ -5,11 +5,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
 	"time"
+
+	"gtmd/handover"
 )
 
 // plainWorker reads a UDP socket one packet at a time through package net. It serves every system, at more cost per query than
@@ -19,6 +22,7 @@ type plainWorker struct {
 	conn   *net.UDPConn
 	limit  int
 	local  netip.AddrPort
+	held   bool // whether another process keeps the socket open for the one after this
 }
 
 // openUDP opens a UDP socket and tells the address that it is bound to.
@@ -33,6 +37,34 @@ func (s *Server) openUDP(address netip.AddrPort, options Options) (udpWorker, ne
 	bound := netip.AddrPortFrom(address.Addr(), udp.LocalAddr().(*net.UDPAddr).AddrPort().Port())
 	return &plainWorker{server: s, conn: udp, limit: options.MaxUDPPayload, local: bound}, bound, nil
 }
+
+// inheritUDP makes a worker of a socket that another process has opened, and takes it over, also on an error.
+func (s *Server) inheritUDP(socket handover.Socket, address netip.AddrPort, options Options) (udpWorker, error) {
+	f := os.NewFile(uintptr(socket.FD), socket.String())
+	defer f.Close() // FilePacketConn duplicates it
+	conn, err := net.FilePacketConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("use the socket %s that was passed: %w", socket, err)
+	}
+	udp := conn.(*net.UDPConn)
+	udp.SetReadBuffer(receiveBuffer)
+	return &plainWorker{server: s, conn: udp, limit: options.MaxUDPPayload, local: address, held: socket.Held}, nil
+}
+
+func (w *plainWorker) socket() (socket handover.Socket, err error) {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return socket, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { socket, err = handover.Duplicate(int(fd)) }); controlErr != nil {
+		return socket, controlErr
+	}
+	return socket, err
+}
+
+func (w *plainWorker) leave() { w.conn.SetReadDeadline(time.Unix(1, 0)) }
+
+func (w *plainWorker) own() {}
 
 func (w *plainWorker) run() {
 	count := w.server.stats.join(true)
@@ -75,6 +107,10 @@ func (w *plainWorker) answer(r *Responder, in, out []byte) (more bool) {
 
 // stop leaves time to read what has arrived: a deadline that has passed would end reading at once.
 func (w *plainWorker) stop() {
+	if w.held {
+		w.leave()
+		return
+	}
 	// Other systems do not let a connected socket send elsewhere.
 	if raw, err := w.conn.SyscallConn(); err == nil && runtime.GOOS == "linux" {
 		raw.Control(func(fd uintptr) { retire(int(fd)) })

@@ -11,11 +11,13 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"gtmd/config"
+	"gtmd/handover"
 	"gtmd/node"
 )
 
@@ -24,6 +26,7 @@ const defaultConfig = "/etc/gtmd/gtmd.toml"
 func newRun() *cobra.Command {
 	var file string
 	var logs logFlags
+	var alone bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the server",
@@ -31,26 +34,37 @@ func newRun() *cobra.Command {
 
 SIGHUP loads the configuration again: a file with problems changes nothing, the old one
 serves on. SIGTERM stops listening, answers what is in flight, saves the state and ends.
-SIGUSR1 writes the state of everything to the log.`,
+SIGUSR1 writes the state of everything to the log.
+
+When a gtmd with the same admin socket runs already, this one takes over from it without
+losing a query: it loads everything, takes the sockets and the state, answers, and the other
+one ends. SIGUSR2 does that from the other side: it starts the program that is now at the
+path of the running one, with the same arguments, to take over.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := logs.logger()
 			if err != nil {
 				return err
 			}
+			sockets, err := handover.Passed(activation.Files(true))
+			if err != nil {
+				log.Warn("not every socket that was passed can be used", "error", err)
+			}
 			return serve(c.Context(), node.Options{
 				Name: file, Load: func() (*config.Config, error) { return config.Load(file) }, Logger: log, Version: version(),
 				// What a large configuration took while it was loaded is given back, and not kept for the next time.
-				Loaded: debug.FreeOSMemory,
+				Loaded:   debug.FreeOSMemory,
+				TakeOver: !alone, Sockets: sockets,
 			}, nil)
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration file")
+	c.Flags().BoolVar(&alone, "no-take-over", false, "do not take over from a gtmd that runs already: end with an error")
 	logs.add(c)
 	return c
 }
 
-// serve runs a node until a signal ends it. The function ready, when not nil, is called once queries are answered.
+// serve runs a node until a signal ends it, or another process has taken over. The function ready, when not nil, is called once queries are answered.
 func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 	// A UDP worker that sleeps in the kernel keeps its processor for a moment: one more than there are workers lets
 	// everything else run meanwhile.
@@ -58,11 +72,15 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	// One channel for each signal: while a reload takes its time, no other signal of its kind or of another is lost.
-	hangups, dumps := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	hangups, dumps, upgrades, children := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	signal.Notify(dumps, syscall.SIGUSR1)
-	defer signal.Stop(hangups)
-	defer signal.Stop(dumps)
+	signal.Notify(upgrades, syscall.SIGUSR2)
+	signal.Notify(children, syscall.SIGCHLD)
+	for _, c := range []chan os.Signal{hangups, dumps, upgrades, children} {
+		defer signal.Stop(c)
+	}
+	successor := newUpgrade(o.Logger)
 
 	n, err := node.Start(ctx, o)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -72,7 +90,7 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 	if err != nil {
 		return fmt.Errorf("gtmd does not start:\n%w", err)
 	}
-	notify(o.Logger, daemon.SdNotifyReady)
+	notify(o.Logger, readiness(n))
 	stopWatchdog := startWatchdog(ctx, n, o.Logger)
 	if ready != nil {
 		ready(n)
@@ -81,6 +99,7 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 		select {
 		case <-ctx.Done():
 			notify(o.Logger, daemon.SdNotifyStopping)
+			successor.cancel()
 			stopWatchdog()
 			n.Close()
 			return nil
@@ -88,8 +107,28 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 			reload(ctx, n, o.Logger)
 		case <-dumps:
 			dump(n, o.Logger)
+		case <-upgrades:
+			successor.start()
+		case <-children:
+			successor.look()
+		case <-successor.bound.C:
+			successor.giveUp()
+		case <-n.HandedOver():
+			// systemd is told by the other process: STOPPING=1 would be taken for the end of the service.
+			stopWatchdog()
+			n.Close()
+			return nil
 		}
 	}
+}
+
+// readiness tells systemd that queries are answered; who has taken over is the main process of the service from now on
+// (NotifyAccess=all in the unit lets it say so).
+func readiness(n *node.Node) string {
+	if n.TookOver() {
+		return fmt.Sprintf("MAINPID=%d\n%s", os.Getpid(), daemon.SdNotifyReady)
+	}
+	return daemon.SdNotifyReady
 }
 
 // reload reloads on SIGHUP; the node logs how it went.
