@@ -18,6 +18,8 @@ type checker struct {
 	problems Problems
 	warnings Problems
 
+	guesses int // for how many unknown names a long list was gone through
+
 	zones, checks, pools, keys index
 	zoneRecords                []*zoneRecords // of each zone
 	// isNameless is true when some [[geo.line]] or [[geo.isp]] lacks its name, so that an unknown source may be meant for it.
@@ -99,19 +101,28 @@ func (k *checker) unique(kind string, names []string, path func(i int) string) i
 func (k *checker) lookup(x index, kind, section, name, path string) (int, bool) {
 	i, ok := x.first[name]
 	if !ok && !x.nameless && name != "" {
-		k.errorf(path, "there is no %s %s%s", kind, quote(name), choices(name, x.names, section))
+		k.errorf(path, "there is no %s %s%s", kind, quote(name), k.choices(name, x.names, section))
 	}
 	return i, ok
 }
 
+// mostGuesses is for how many unknown names the one that was meant is looked for in a long list. A file with more, such as one in
+// which all names of a list were changed, has another error than that of a slip, and each guess compares with the whole list.
+const mostGuesses = 200
+
 // choices is the end of a message about an unknown name: the one it is like, or those there are.
-func choices(name string, known []string, section string) string {
-	const most = 8
+func (k *checker) choices(name string, known []string, section string) string {
+	const most, long = 8, 1000
 	if len(known) == 0 {
 		return ": define it in " + section
 	}
-	if near := suggest(name, known); near != "" {
-		return ": did you mean " + quote(near) + "?"
+	if len(known) > long {
+		k.guesses++
+	}
+	if len(known) <= long || k.guesses <= mostGuesses {
+		if near := suggest(name, known); near != "" {
+			return ": did you mean " + quote(near) + "?"
+		}
 	}
 	if len(known) > most {
 		return ": define it in " + section

@@ -59,6 +59,7 @@ func LoadText(name string, text []byte) (*Config, error) {
 // load builds the configuration of a text that source knows already.
 func load(name, text string, from *source) (*Config, error) {
 	merged := &merger{}
+	defer merged.settle()
 	merged.load(name, text, from)
 	if merged.unread {
 		return nil, merged.problems.sorted()

@@ -19,8 +19,11 @@ type document struct {
 	// pieces are the elements of long lists of tables, which are parsed when they are decoded; nil for a short text.
 	pieces []piece
 
-	mu sync.Mutex // guards at
-	at weak.Pointer[positions]
+	mu   sync.Mutex // guards what follows
+	at   weak.Pointer[positions]
+	held *positions // keeps at; nil before positions are asked for, and once the document is settled
+	// isSettled: the configuration is loaded, so that no more problems come one behind the other.
+	isSettled bool
 }
 
 // byteOrderMark begins a text in UTF-8 that some editors mark as such.
@@ -75,7 +78,7 @@ func (doc *document) problem(offset int, message string) *Problem {
 }
 
 // positions are those of the keys of the text. They are found when they are asked for, since most texts have nothing to
-// report, and forgotten when nobody does for some time.
+// report. They are kept until the document is settled, and then forgotten when nobody asks for some time.
 func (doc *document) positions() positions {
 	doc.mu.Lock()
 	defer doc.mu.Unlock()
@@ -84,7 +87,17 @@ func (doc *document) positions() positions {
 	}
 	at := locate(doc.text)
 	doc.at = weak.Make(&at)
+	if !doc.isSettled {
+		doc.held = &at
+	}
 	return at
+}
+
+// settle lets positions go.
+func (doc *document) settle() {
+	doc.mu.Lock()
+	defer doc.mu.Unlock()
+	doc.held, doc.isSettled = nil, true
 }
 
 // parseTOML parses a text.

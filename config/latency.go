@@ -58,7 +58,7 @@ func (k *checker) checkLatency() {
 		}
 		if _, isKnown := k.pools.first[e.Pool]; !isKnown {
 			if !k.pools.nameless {
-				k.complain(e, e.pool, fmt.Sprintf("there is no pool %s%s", quote(e.Pool), choices(e.Pool, k.pools.names, "[[pool]]")))
+				k.complain(e, e.pool, fmt.Sprintf("there is no pool %s%s", quote(e.Pool), k.choices(e.Pool, k.pools.names, "[[pool]]")))
 			}
 			continue
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -203,4 +204,25 @@ func withoutIndexes(path string) string {
 		}
 	}
 	return out
+}
+
+// TestPositionsKept: positions are found once while the configuration is being loaded, and again when somebody asks later.
+func TestPositionsKept(t *testing.T) {
+	doc, problem := parseDocument("gtmd.toml", "a = 1\n[b]\nc = 2\n")
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	found := func() bool {
+		runtime.GC()
+		return doc.at.Value() != nil
+	}
+	if got, want := doc.positions().find("b.c"), (position{3, 1}); got != want || !found() {
+		t.Errorf("position %v, want %v; kept: %t", got, want, found())
+	}
+	if doc.settle(); found() {
+		t.Error("positions are kept once the document is settled")
+	}
+	if got, want := doc.positions().find("b.c"), (position{3, 1}); got != want || found() {
+		t.Errorf("later: position %v, want %v; kept: %t", got, want, found())
+	}
 }

@@ -89,6 +89,13 @@ func (m *merger) add(name, text string, isMain bool) *document {
 	return doc
 }
 
+// settle is called once the configuration is loaded.
+func (m *merger) settle() {
+	for _, doc := range m.docs {
+		doc.settle()
+	}
+}
+
 // merge joins the keys of one table of a document to what is there. Lists of tables are appended, and so are those in
 // a section; of anything else two are one too many.
 func (m *merger) merge(doc *document, into, from reflect.Value, tree map[string]any, path string, isMain bool) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -72,11 +73,13 @@ func TestOutlineUndivided(t *testing.T) {
 	}
 }
 
-// FuzzOutline holds what pieces have together against what the whole text has.
+// FuzzOutline holds what pieces have together against what the whole text has. Where pieces are no TOML the whole is what counts:
+// that parser takes a key twice in a table that is not the first of its array, when a key of the first is dotted.
 func FuzzOutline(f *testing.F) {
 	for _, text := range []string{
 		located, "[[p]]\n[p.q]\n[[p]]\nr = [\n'[[p]]',\n]\n", "[[p]]\ns = \"\"\"\n[[p]]\n\"\"\"\n[[p]]", "[[p]]\n[p]\n", "[[p]]\n[p.a]\n[p.a]\n",
 		"[[p]]\n[q]\n[[p.q]]\n", "[ [p] ]\n", "[[ 'p' ]]\n[[\"p\"]]\n", "[[p]]#\r\n[[p]]\r\n", "a.b=1\n[[p]]\n[a]\nc=1\n", "[[p]]\np.p=1\n[[p]]\n", "[[p]] [[p]]\n",
+		"[[p]]\na.b=1\n[[p]]\na=1\na=2\n",
 	} {
 		f.Add(text)
 	}
@@ -90,10 +93,13 @@ func FuzzOutline(f *testing.F) {
 		}
 		whole, err := parseTOML(text)
 		parts, ok := o.joined()
-		if ok != (err == nil) {
-			t.Fatalf("divided: %t, the whole: %v: %q", ok, err, text)
+		if !ok {
+			return
 		}
-		if ok && !cmp.Equal(parts, whole, cmpopts.EquateNaNs()) {
+		if err != nil {
+			t.Fatalf("%q is divided, and no TOML as a whole: %v", text, err)
+		}
+		if !cmp.Equal(parts, whole, cmpopts.EquateNaNs()) {
 			t.Errorf("%q has\n%v divided, and\n%v as a whole", text, parts, whole)
 		}
 	})
@@ -163,5 +169,27 @@ func TestLoadScales(t *testing.T) {
 	}
 	if most := 4000.; liveMany > most {
 		t.Errorf("an instance keeps %.0f octets, want at most %.0f", liveMany, most)
+	}
+}
+
+// The work for a problem, in allocations, does not grow with their number: positions are found once, and not every name that there is
+// none of is compared with all that there are.
+func TestProblemsScale(t *testing.T) {
+	perProblem := func(instances int) float64 {
+		text := []byte(strings.ReplaceAll(long(instances), "{ pools = [\"p", "{ pools = [\"other"))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := LoadText("gtmd.toml", text)
+		runtime.ReadMemStats(&after)
+		problems, _ := errors.AsType[Problems](err)
+		if len(problems) != instances || problems[0].Line != 16 {
+			t.Fatalf("%d problems, want %d, the first in line 16: %v", len(problems), instances, problems[:1])
+		}
+		return float64(after.Mallocs-before.Mallocs) / float64(instances)
+	}
+	few, many := perProblem(1_500), perProblem(6_000)
+	t.Logf("allocations for a problem: %.0f of 1,500 and %.0f of 6,000", few, many)
+	if many > 1.5*few {
+		t.Errorf("a problem takes %.0f allocations among 6,000, and %.0f among 1,500", many, few)
 	}
 }

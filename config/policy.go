@@ -161,8 +161,8 @@ func (k *checker) checkBalance(set *policy.SetOptions, at, shown string, isDomai
 	}
 	for i, member := range set.Pools {
 		n, ok := k.pools.first[member.Pool]
-		if !ok || k.isWritten(element("pool", n)+".location") {
-			continue
+		if !ok || k.config.File.Pools[n].Location != (policy.LocationOptions{}) || k.isWritten(element("pool", n)+".location") {
+			continue // one that is written and zero has been refused
 		}
 		k.errorf(element(at+".pools", i)+".pool", "pool %s has no location, and %s has balance \"nearest\": give the pool at %s one, such as location = \"JP\"",
 			quote(member.Pool), shown, k.where(element("pool", n)))

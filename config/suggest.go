@@ -23,8 +23,13 @@ func editDistance(a, b string, limit int) int {
 	if max(len(a), len(b))-min(len(a), len(b)) >= limit {
 		return limit
 	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
+	const most = 64 // octets of a name; only what is no name takes memory
+	var buffers [3][most + 1]int
+	before, last, row := buffers[0][:], buffers[1][:], buffers[2][:]
+	if len(b) > most {
+		before, last, row = make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	}
+	for j := range len(b) + 1 {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {

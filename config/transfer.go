@@ -88,7 +88,7 @@ func (k *checker) keyName(name *string, path string) {
 	for i, name := range k.keys.names {
 		known[i] = plainName(name)
 	}
-	k.errorf(path, "there is no TSIG key %s%s", quote(plainName(*name)), choices(plainName(*name), known, "[[tsig_key]]"))
+	k.errorf(path, "there is no TSIG key %s%s", quote(plainName(*name)), k.choices(plainName(*name), known, "[[tsig_key]]"))
 }
 
 // unique reports what a list has twice.

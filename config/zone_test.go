@@ -20,6 +20,7 @@ func TestZoneFile(t *testing.T) {
 	origin = strings.ReplaceAll(origin, "a.gtm.example.com", "ACCESS.gtm.example.com")
 	for _, row := range []struct{ name, zone, want string }{
 		{"good", "@ MX 10 mail.example.com.\nwww CNAME www.example.com.\n* A 192.0.2.1\nx.access A 192.0.2.1\n$GENERATE 1-3 h$ A 192.0.2.$\n", ""},
+		{"byte order mark and ends of lines of another system", "\ufeffok A 192.0.2.1\r\nok CNAME x\r\n", `z.zone:2: CNAME at "ok.gtm.example.com" beside the A at z.zone:1: a CNAME stands alone (RFC 1034 section 3.6.2)`},
 		{"every error of syntax", "www A 192.0.2\nok A 192.0.2.1\nwww BAD x\nmx MX mail\n\n; comment\nwww\n mx MX 10 mail (\n", `z.zone:1:13: bad A A: "192.0.2"
 z.zone:3:8: not a TTL: "BAD"
 z.zone:4:10: bad MX Pref: "mail"

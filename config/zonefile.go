@@ -57,8 +57,9 @@ func (z *zoneReader) load(path string) error {
 	if err != nil {
 		return err
 	}
-	// The parser silently drops a last line that is cut short, unless it ends as a line does.
-	z.texts[path] = append(bytes.Clone(text), '\n')
+	// The parser silently drops a last line that is cut short, unless it ends as a line does. A byte order mark would be a part of
+	// the first name.
+	z.texts[path] = append(bytes.Clone(bytes.TrimPrefix(text, []byte(byteOrderMark))), '\n')
 	return nil
 }
 

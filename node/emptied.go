@@ -42,13 +42,13 @@ func (w *world) successors(n *world) iter.Seq2[int, int] {
 	}
 	return func(yield func(int, int) bool) {
 		for i, in := range n.instances {
-			seen := []int(nil)
+			seen := map[int]bool{}
 			for name := range in.Names() {
 				old, known := before[name]
-				if !known || slices.Contains(seen, old) {
+				if !known || seen[old] {
 					continue
 				}
-				seen = append(seen, old)
+				seen[old] = true
 				if !yield(old, i) {
 					return
 				}

@@ -16,6 +16,13 @@ func (n *Node) Gatherer() prometheus.Gatherer { return n.registry }
 // CookieSecret is the random secret of DNS cookies.
 func (n *Node) CookieSecret() [16]byte { return n.dns.CookieSecret() }
 
+// WhileUnsaved calls f while the state is not being saved.
+func (n *Node) WhileUnsaved(f func()) {
+	n.saving.Lock()
+	defer n.saving.Unlock()
+	f()
+}
+
 // StateFile is the name of the saved state.
 const StateFile = stateFile
 

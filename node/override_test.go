@@ -277,13 +277,12 @@ func TestClearNotSaved(t *testing.T) {
 	s := newSite(t, 2)
 	n := s.start(header, pools, instance)
 	result := force(t, n, "down", on(s.origins[0].String()))
-	state := s.path("state")
-	if err := os.RemoveAll(state); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(state, nil, 0o600); err != nil { // no directory any more
-		t.Fatal(err)
-	}
+	n.WhileUnsaved(func() {
+		state := s.path("state")
+		if err := errors.Join(os.RemoveAll(state), os.WriteFile(state, nil, 0o600)); err != nil { // no directory any more
+			t.Fatal(err)
+		}
+	})
 	cleared, err := n.ClearOverride(context.Background(), admin.ClearRequest{ID: result.ID, Author: "bob"})
 	if err != nil {
 		t.Fatal(err)

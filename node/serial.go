@@ -1,10 +1,6 @@
 package node
 
-import (
-	"time"
-
-	"gtmd/config"
-)
+import "time"
 
 // serials are the serial numbers of the zones that have secondaries, by zone. Immutable.
 type serials map[string]zoneSerial
@@ -19,13 +15,19 @@ type zoneSerial struct {
 // number gives the zones of a world that comes after others, and is not published yet, their serial numbers.
 func (w *world) number(before serials, now time.Time) {
 	w.serials = nil
-	numbers := map[string]uint32{}
+	exports := w.view.Exports()
+	if len(exports) == 0 {
+		return
+	}
+	configured := make(map[string]uint32, len(w.config.Zones))
+	for i := range w.config.Zones {
+		configured[w.config.Zones[i].Name] = uint32(w.config.Zones[i].ZoneOptions.Serial)
+	}
+	w.serials = make(serials, len(exports))
+	numbers := make(map[string]uint32, len(exports))
 	isMoved := false
-	for _, e := range w.view.Exports() {
-		if w.serials == nil {
-			w.serials = serials{}
-		}
-		s := before.next(w.config, e.Zone, e.Content.String(), now)
+	for _, e := range exports {
+		s := before.next(e.Zone, configured[e.Zone], e.Content.String(), now)
 		w.serials[e.Zone], numbers[e.Zone] = s, s.Serial
 		isMoved = isMoved || s.Serial != e.Serial
 	}
@@ -34,15 +36,16 @@ func (w *world) number(before serials, now time.Time) {
 	}
 }
 
+// mostUnsaved is more changes than there are between two saves of the state.
+const mostUnsaved = 1000
+
 // next is the serial number of a zone with this content. It moves exactly when the content does, always forward (RFC 1982), and
-// without a configured number at least to the present second: then a number is not given twice, whatever became of the saved state,
+// without a configured number (0) at least to the present second: then a number is not given twice, whatever became of the saved state,
 // unless there is a change in each second for long. A configured number moves it when it is ahead.
-func (s serials) next(c *config.Config, zone, content string, now time.Time) zoneSerial {
-	configured, floor := uint32(0), uint32(now.Unix())
-	for i := range c.Zones {
-		if c.Zones[i].Name == zone && c.Zones[i].ZoneOptions.Serial != 0 {
-			configured, floor = c.Zones[i].Serial, c.Zones[i].Serial
-		}
+func (s serials) next(zone string, configured uint32, content string, now time.Time) zoneSerial {
+	floor := configured
+	if configured == 0 {
+		floor = uint32(now.Unix())
 	}
 	last, known := s[zone]
 	switch {
@@ -52,6 +55,9 @@ func (s serials) next(c *config.Config, zone, content string, now time.Time) zon
 		return last
 	}
 	number := last.Serial + 1
+	if last.Content == "" && configured != 0 { // numbers may have been lost, and the time does not lead past them
+		number = last.Serial + mostUnsaved
+	}
 	if isAfter(floor, number) {
 		number = floor
 	}

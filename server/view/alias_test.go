@@ -2,6 +2,7 @@ package view_test
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"gtmd/policy"
 	"gtmd/server/view"
+	"gtmd/server/wire"
 )
 
 // An alias answers as the access domain does, and is counted and explained as it.
@@ -123,6 +125,34 @@ func TestBuildScales(t *testing.T) {
 		}
 		if liveMany > row.most {
 			t.Errorf("a %s keeps %.0f octets, want at most %.0f", row.what, liveMany, row.most)
+		}
+	}
+}
+
+// TestAliasSubject: the rate limits tell an alias from its access domain, and a new view does not change which is which.
+func TestAliasSubject(t *testing.T) {
+	w := gtm(t).instance("origin.gtm.test.", access("Global", "global", set(policy.BalanceAll, "four", "six")))
+	w.instances[0].Aliases = []string{"b.gtm.test.", "c.gtm.test."}
+	v := w.build(t)
+	replaced := v.Replace(2, w.compiled(t), []view.Slot{{Instance: 0, Policy: 0, Family: policy.IPv4}}, nil)
+	subject := func(v *view.View, name string, qtype uint16) uint64 {
+		var q wire.Query
+		q.Decode(query{name: name, qtype: qtype}.packet(t))
+		hit := v.Lookup(&q, netip.MustParseAddr("203.0.113.1"))
+		_, number := hit.Subject()
+		return number
+	}
+	names := map[uint64]string{}
+	for _, name := range []string{"origin.gtm.test.", "b.gtm.test.", "c.gtm.test."} {
+		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			number := subject(v, name, qtype)
+			if other, taken := names[number]; taken {
+				t.Errorf("%s %s is the same subject as %s", name, dns.Type(qtype), other)
+			}
+			names[number] = name
+			if again := subject(replaced, strings.ToUpper(name), qtype); again != number {
+				t.Errorf("%s %s is another subject in the next view", name, dns.Type(qtype))
+			}
 		}
 	}
 }

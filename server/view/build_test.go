@@ -18,7 +18,10 @@ import (
 func TestBuildErrors(t *testing.T) {
 	one := access("Global", "global", set(policy.BalanceAll, "four"))
 	name := access("Global", "global", set(policy.BalanceWeight, "names"))
-	var large, wide strings.Builder
+	var large, wide, many strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&many, "many A 10.%d.%d.%d\n", i>>16, i>>8&255, i&255)
+	}
 	for i := range 300 {
 		fmt.Fprintf(&large, "large TXT \"%03d%s\"\n*.w TXT \"%03d%s\"\n", i, strings.Repeat("x", 240), i, strings.Repeat("x", 240))
 	}
@@ -69,6 +72,9 @@ func TestBuildErrors(t *testing.T) {
 			"pack the records of *.w.gtm.test.: they take 76800 octets, want at most 65195\npack the records of large.gtm.test.: they take 76800 octets, want at most 65195"},
 		{"referral too large", []view.Zone{zone(t, "gtm.test.", apex+wide.String())}, nil,
 			`pack the records of sub.gtm.test.: they take 160000 octets, want at most 65195`},
+		{"a set of more records than a message holds, without comparing each with all others",
+			[]view.Zone{zone(t, "gtm.test.", apex+many.String())}, nil,
+			"many.gtm.test. has more than 5432 A records: no message can hold them\npack the records of many.gtm.test.: they take 86928 octets, want at most 65195"},
 		{"every reason", []view.Zone{{Name: "a.test."}, {Name: "b.test."}, zone(t, "gtm.test.", apex)}, func(w *world) { w.instance("x.a.test.", one) },
 			"instance \"x\": access domain x.a.test. lies outside every zone\nzone a.test.: there is no SOA record at the apex\nzone b.test.: there is no SOA record at the apex"},
 	}

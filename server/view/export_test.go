@@ -99,7 +99,6 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestContent: contents differ exactly when transfers do, and Replace finds the same as Build.
 // content is that of an exported zone.
 func content(t *testing.T, v *view.View, zone string) view.Content {
 	t.Helper()
@@ -110,6 +109,7 @@ func content(t *testing.T, v *view.View, zone string) view.Content {
 	return e.Content
 }
 
+// TestContent: contents differ exactly when transfers do, and Replace finds the same as Build.
 func TestContent(t *testing.T) {
 	w := exportedWorld(t)
 	v := w.build(t)
@@ -141,6 +141,36 @@ func TestContent(t *testing.T) {
 		if same := content(t, w.build(t), "gtm.test.") == before; same != (name == "serial number alone") {
 			t.Errorf("%s: same content %t", name, same)
 		}
+	}
+}
+
+// TestSerialEverywhere: whatever is asked of exported zones, an SOA record in the reply has the present serial number of its zone.
+func TestSerialEverywhere(t *testing.T) {
+	w := exportedWorld(t)
+	w.instances[0].Aliases = []string{"also.between.gtm.test."}
+	v := w.build(t)
+	serials := map[string]uint32{"gtm.test.": 77, "child.gtm.test.": 78, "plain.test.": 1}
+	v = v.WithSerials(serials)
+	found := map[string]int{}
+	for _, name := range []string{
+		"gtm.test.", "www.gtm.test.", "wild.gtm.test.", "x.wild.gtm.test.", "alias.gtm.test.", "sub.gtm.test.", "x.sub.gtm.test.", "no.gtm.test.",
+		"both.gtm.test.", "name.gtm.test.", "only.gtm.test.", "between.gtm.test.", "also.between.gtm.test.",
+		"child.gtm.test.", "in.child.gtm.test.", "no.child.gtm.test.", "plain.test.", "x.plain.test.", "elsewhere.",
+	} {
+		for _, qtype := range []uint16{dns.TypeSOA, dns.TypeANY, dns.TypeA, dns.TypeAAAA, dns.TypeMX, dns.TypeDS, dns.TypeNSEC, dns.TypeCNAME} {
+			reply := ask(t, v, query{name: name, qtype: qtype})
+			for _, rr := range slices.Concat(reply.Answer, reply.Ns) {
+				if soa, is := rr.(*dns.SOA); is {
+					found[soa.Hdr.Name]++
+					if soa.Serial != serials[soa.Hdr.Name] {
+						t.Errorf("%s %s: the serial number of %s is %d, want %d", name, dns.Type(qtype), soa.Hdr.Name, soa.Serial, serials[soa.Hdr.Name])
+					}
+				}
+			}
+		}
+	}
+	if len(found) != len(serials) {
+		t.Errorf("SOA records by zone: %v, want some of each of %v", found, serials)
 	}
 }
 

@@ -23,6 +23,9 @@ type message struct {
 // message of 65535 octets (RFC 1035 section 4.2.2).
 const maxBody = 65535 - wire.HeaderLen - (wire.MaxName + 4) - wire.MaxOPT
 
+// maxRecords is how many records maxBody holds when they have no data: a pointer, type, class, TTL and length.
+const maxRecords = maxBody / 12
+
 // maxPointer is the largest offset that a compression pointer can hold (RFC 1035 section 4.1.4).
 const maxPointer = 1<<14 - 1
 

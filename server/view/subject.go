@@ -21,13 +21,12 @@ const (
 )
 
 // Subject is the kind of the answer, and what it is about as a number: equal for queries that are told the same. That is
-// the name and type of an access domain or of static records, also where a wildcard answers for any number of names; the zone
-// for what does not exist; the delegation. Errors are all about the same. The numbers hold until the next Build, or until a
-// pool of names has others.
+// the name and type of an access domain, of an alias or of static records, also where a wildcard answers for any number of names; the
+// zone for what does not exist; the delegation. Errors are all about the same. The numbers hold until the next Build.
 func (h *Hit) Subject() (Kind, uint64) {
 	switch {
 	case h.block != nil && len(h.block.groups) > 0:
-		return KindAnswer, uint64(uintptr(unsafe.Pointer(h.access))) | uint64(h.family) // an address that is even
+		return KindAnswer, uint64(uintptr(unsafe.Pointer(h.node))) | uint64(h.family) // an address that is even
 	case h.block != nil:
 		return KindNegative, identity(h.nodata)
 	case h.answer.RCode != wire.NoError && h.answer.RCode != wire.NXDomain:

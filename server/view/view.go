@@ -67,9 +67,10 @@ type access struct {
 
 // Hit is what a query gets: a static answer, or a block of an access domain. It is valid as long as its View.
 type Hit struct {
-	view   *View // for the serial numbers of its zones
+	view   *View // for the serial numbers of its zones; nil where the answer has no SOA record
 	answer *wire.Answer
 	block  *Block
+	node   *node        // the name that the block is of
 	nodata *wire.Answer // of the block's zone, for a block that is empty
 	client netip.Addr
 	scope  int
@@ -104,7 +105,7 @@ func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
 	}
 	n := &v.nodes[i]
 	if n.referral != nil && !(exact && n.cut && q.Type == wire.TypeDS) {
-		return Hit{answer: n.referral}
+		return Hit{view: v, answer: n.referral}
 	}
 	if !exact {
 		if n.link != nil && n.link.dname != nil {
@@ -124,7 +125,7 @@ func (v *View) Lookup(q *wire.Query, source netip.Addr) Hit {
 		return v.lookupAccess(n, q, source)
 	}
 	if q.Type == wire.TypeANY {
-		return Hit{answer: n.any}
+		return Hit{view: v, answer: n.any}
 	}
 	return Hit{view: v, answer: n.other}
 }
@@ -158,7 +159,7 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 		family = policy.IPv6
 	case q.Type != wire.TypeA && !a.instance.Together:
 		if q.Type == wire.TypeANY {
-			return Hit{answer: n.any}
+			return Hit{view: v, answer: n.any}
 		}
 		return Hit{view: v, answer: n.other}
 	}
@@ -166,7 +167,7 @@ func (v *View) lookupAccess(n *node, q *wire.Query, source netip.Addr) Hit {
 	if regions == nil {
 		return Hit{view: v, answer: n.other}
 	}
-	hit := Hit{view: v, client: q.Client(source), access: a, family: family, nodata: n.other}
+	hit := Hit{view: v, client: q.Client(source), access: a, family: family, node: n, nodata: n.other}
 	hit.region, hit.scope = regions.plan.Lookup(hit.client)
 	if hit.region < 0 {
 		hit.answer = n.other

@@ -109,6 +109,12 @@ func (c *compiler) add(rr dns.RR) error {
 		c.owners[k], c.display[k] = rrsets{}, owner
 	}
 	qtype := rr.Header().Rrtype
+	switch n := len(c.owners[k][qtype]); {
+	case n > maxRecords:
+		return nil // and not compared with all the others
+	case n == maxRecords:
+		c.builder.fail("%s has more than %d %s records: no message can hold them", owner, maxRecords, dns.Type(qtype))
+	}
 	if slices.ContainsFunc(c.owners[k][qtype], func(have dns.RR) bool { return dns.IsDuplicate(have, rr) }) {
 		return nil // RFC 2181 section 5: the same record twice is one
 	}
