@@ -351,9 +351,11 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p4"] } }`, ni
 			`gtmd.toml:4:1: window in rate_limit of [dns]: 10ms is out of range: want 1s to 1h`,
 			`gtmd.toml:5:1: ipv4_prefix in rate_limit of [dns]: 0 is out of range: want 1 to 32`,
 			`gtmd.toml:6:11: exempt[0] in rate_limit of [dns]: "192.0.2.1/24" has bits set beyond its length: want "192.0.2.0/24"`}},
-		{"DNS over TLS, on a plain address and twice", "[dns]\nlisten = [\"127.0.0.1:53\"]\n[dns.tls]\nlisten = [\"127.0.0.1:53\", \"127.0.0.1:853\", \"127.0.0.1:853\"]\ncertificate_file = \"tls.crt\"\nkey_file = \"tls.key\"", []string{
-			`gtmd.toml:4:11: 127.0.0.1:53 is in dns.listen already, or in this list: want an address of its own, usually with port 853`,
-			`gtmd.toml:4:44: 127.0.0.1:853 is in dns.listen already, or in this list: want an address of its own, usually with port 853`,
+		{"DNS over TLS, on a plain address and twice", "[dns]\nlisten = [\"127.0.0.1:53\", \"[::]:53\"]\n[dns.tls]\nlisten = [\"127.0.0.1:53\", \"127.0.0.1:853\", \"127.0.0.1:853\", \"[::1]:53\", \"0.0.0.0:53\"]\ncertificate_file = \"tls.crt\"\nkey_file = \"tls.key\"", []string{
+			`gtmd.toml:4:11: 127.0.0.1:53 has the TCP port of 127.0.0.1:53 in dns.listen: want another one, usually 853`,
+			`gtmd.toml:4:44: 127.0.0.1:853 is listed already as listen[1]`,
+			`gtmd.toml:4:61: [::1]:53 has the TCP port of [::]:53 in dns.listen: want another one, usually 853`,
+			`gtmd.toml:4:73: 0.0.0.0:53 has the TCP port of 127.0.0.1:53 in dns.listen: want another one, usually 853`,
 			`gtmd.toml:5:1: read certificate_file: stat tls.crt: no such file or directory: want PEM files of a certificate and its key`}},
 		{"DNS over TLS without files", "[dns.tls]\nlisten = [\"127.0.0.1:853\"]", []string{
 			`gtmd.toml:1:1: certificate_file in tls of [dns]: listen needs it: want the path of a PEM file with the certificate`,

@@ -27,10 +27,11 @@ func (k *checker) listeners() {
 	}
 	for i, listen := range k.config.File.DNS.TLS.Listen {
 		path := element("dns.tls.listen", i)
-		if _, ok := first[listen]; ok {
-			k.errorf(path, "%s is in dns.listen already, or in this list: want an address of its own, usually with port 853", listen)
+		if other := server.Clash(listen, k.config.File.DNS.Listen); other.IsValid() {
+			k.errorf(path, "%s has the TCP port of %s in dns.listen: want another one, usually 853", listen, other)
+		} else if j := slices.Index(k.config.File.DNS.TLS.Listen, listen); j < i {
+			k.errorf(path, "%s is listed already as listen[%d]", listen, j)
 		}
-		first[listen] = i
 	}
 	admin := &k.config.File.Admin
 	if admin.Listen == "" {

@@ -289,3 +289,13 @@ func isClosed(conn net.Conn) bool {
 
 // first is the lowest address that the server listens on.
 func first(s *Server) netip.AddrPort { return s.Addresses()[0] }
+
+// await waits until a condition holds.
+func await(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			tb.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}

@@ -112,22 +112,23 @@ func (c *Change) inherit(l *listener) error {
 	return nil
 }
 
-// overlaps reports whether a socket of ours has the port on the same address, or one of the two on every address.
+// overlaps reports whether a socket of ours meets the address.
 func (c *Change) overlaps(address netip.AddrPort) bool {
-	meets := func(other netip.AddrPort) bool {
-		return other.Port() == address.Port() && other.Addr().Is4() == address.Addr().Is4() &&
-			(other.Addr() == address.Addr() || other.Addr().IsUnspecified() || address.Addr().IsUnspecified())
-	}
 	for _, ours := range []map[netip.AddrPort]*listener{c.server.listeners, c.fresh} {
 		for _, l := range ours {
-			if meets(l.actual()) {
+			if meet(l.actual(), address) {
 				return true
 			}
 		}
 	}
 	isMet := false
-	c.server.inherited.Each(func(address netip.AddrPort) { isMet = isMet || meets(address) })
+	c.server.inherited.Each(func(other netip.AddrPort) { isMet = isMet || meet(other, address) })
 	return isMet
+}
+
+// meet reports whether two sockets have a port on the same address, or one of them on every address.
+func meet(a, b netip.AddrPort) bool {
+	return a == b || a.Port() != 0 && a.Port() == b.Port() && a.Addr().Is4() == b.Addr().Is4() && (a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
 }
 
 // hint says what to do about the usual reasons why an address cannot be had.

@@ -317,7 +317,12 @@ func failingView(tb testing.TB) *view.View {
 func TestErrorsDoNotAmplify(t *testing.T) {
 	r, _ := newResponder(t, true)
 	withManners(t, r, Options{Cookies: CookieOptions{Enabled: true}, NSID: "ns1", Version: strings.Repeat("x", 255)})
+	// A signature whose names are pointers to that of the question.
+	pointing := packet(t, strings.Repeat("long-label-of-20.oct.", 11)+"example.", dns.TypeA, 0, "")
+	pointing[11] = 1
+	pointing = append(append(pointing, "\xc0\x0c\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x12\xc0\x0c"...), make([]byte, 16)...)
 	for _, query := range [][]byte{
+		pointing,
 		packet(t, "example.com.", dns.TypeA, 0, ""),
 		packet(t, ".", dns.TypeNS, 0, ""), // Q02
 		packet(t, "example.com.", dns.TypeANY, 4096, "192.0.2.0/24"),

@@ -89,15 +89,6 @@ func (p *primary) move(t *testing.T, serial uint32) {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not: %s", what)
-		}
-	}
-}
-
 func (p *primary) notified(result string) func() bool {
 	return func() bool { return p.stats.notifies.get("gtm.test.", result) > 0 }
 }
@@ -113,7 +104,7 @@ func TestNotify(t *testing.T) {
 			m.Question[0] != (dns.Question{Name: "gtm.test.", Qtype: dns.TypeSOA, Qclass: dns.ClassINET}) || (m.IsTsig() != nil) != (key != "") {
 			t.Errorf("key %q: at start %v", key, m)
 		}
-		eventually(t, "the first is acknowledged", p.notified("acknowledged"))
+		await(t, "the first is acknowledged", p.notified("acknowledged"))
 		p.move(t, 1) // a new view of the same zone
 		p.move(t, 5)
 		if _, serial := s.told(t); serial != 5 {
@@ -133,7 +124,7 @@ func TestNotifyRetries(t *testing.T) {
 			t.Errorf("told of %d", serial)
 		}
 	}
-	eventually(t, "acknowledged", p.notified("acknowledged"))
+	await(t, "acknowledged", p.notified("acknowledged"))
 	s.mu.Lock()
 	for serial := uint32(2); serial < 100; serial++ {
 		p.move(t, serial)
@@ -156,12 +147,12 @@ func TestNotifyGivesUp(t *testing.T) {
 	p := newPrimary(t, ZoneOptions{Notify: []Peer{Peer(gone.address), Peer(s.address)}})
 	notifying(t, p, time.Millisecond)
 	s.told(t)
-	eventually(t, "given up", p.notified("unanswered"))
+	await(t, "given up", p.notified("unanswered"))
 	p.move(t, 2)
 	for serial := uint32(0); serial != 2; { // told of the first more than once where its reply took long
 		_, serial = s.told(t)
 	}
-	eventually(t, "given up again", func() bool { return p.stats.notifies.get("gtm.test.", "unanswered") == 2 })
+	await(t, "given up again", func() bool { return p.stats.notifies.get("gtm.test.", "unanswered") == 2 })
 	if got := len(gone.got); got > 2*tries || got < 2 { // fewer where the wait was over before one was sent
 		t.Errorf("%d NOTIFYs of two changes, want at most %d", got, 2*tries)
 	}
@@ -177,10 +168,10 @@ func TestNotifyRefused(t *testing.T) {
 	p := newPrimary(t, ZoneOptions{Notify: []Peer{Peer(s.address)}})
 	notifying(t, p, time.Millisecond)
 	s.told(t)
-	eventually(t, "refused", p.notified("refused"))
+	await(t, "refused", p.notified("refused"))
 	p.give(t, ZoneOptions{Notify: []Peer{Peer(forger.address)}, NotifyKey: goodKey})
 	forger.told(t)
-	eventually(t, "not acknowledged", p.notified("unanswered"))
+	await(t, "not acknowledged", p.notified("unanswered"))
 	if n := p.stats.notifies.get("gtm.test.", "acknowledged"); n != 0 {
 		t.Errorf("%d are acknowledged", n)
 	}

@@ -59,16 +59,6 @@ func lines(tb testing.TB, path string) []map[string]any {
 	return all
 }
 
-// await waits until a condition holds.
-func await(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			tb.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
-
 func TestQueryLog(t *testing.T) {
 	path := logFile(t)
 	s := newServer(t, logged(options("127.0.0.1:0"), path))
@@ -292,6 +282,28 @@ func TestDnstap(t *testing.T) {
 	s.Close()
 	if err := <-r.ended; err != nil {
 		t.Errorf("the stream ended with %v, want STOP and FINISH", err)
+	}
+}
+
+// What is signed is told as it was sent, with its signature, also when that is wrong.
+func TestDnstapSigned(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "tap.sock")
+	r := newReceiver(t, socket)
+	p := newPrimary(t, ZoneOptions{})
+	apply(t, p.Server, tapped(options(p.address), socket))
+	r.isUp(t, p.Server)
+	for _, secret := range []string{goodSecret, otherSecret} {
+		query, _, err := dns.TsigGenerate(signWith(new(dns.Msg).SetQuestion("www.gtm.test.", dns.TypeA), goodKey), secret, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply := exchange(t, dial(t, "udp", first(p.Server)), query)
+		if got := r.next(t).GetMessage().QueryMessage; !bytes.Equal(got, query) {
+			t.Errorf("query\ngot  %x\nwant %x", got, query)
+		}
+		if got := r.next(t).GetMessage().ResponseMessage; !bytes.Equal(got, reply) {
+			t.Errorf("reply\ngot  %x\nwant %x", got, reply)
+		}
 	}
 }
 

@@ -122,7 +122,8 @@ func mask(address *[16]byte, n int) {
 // A cell holds the upper 24 bits of the key's hash and, in 40 bits, the time until which the key's replies so far fill its
 // allowance, in microseconds modulo 2^40 (12 days): a reply moves it on by its cost, and one that would move it further
 // than the window ahead of now is over the limit, and moves nothing. So a cell whose time has passed says nothing, and is
-// free; a time that looks further ahead than any window can be has passed 12 days ago.
+// free; a time that looks further ahead than the window, and than a worker may be behind another, has passed 12 days ago, or
+// is of a longer window before a reload.
 //
 // A key has the cells of its group, one cache line. When all are another's and none is free, the one whose time comes next
 // is taken: that key gets some allowance anew. A full table therefore errs by answering. Two keys whose hashes agree in the
@@ -134,10 +135,11 @@ type limitTable struct {
 }
 
 const (
-	groupLen  = 8 // cells of 8 octets: a cache line
-	timeBits  = 40
-	timeMask  = 1<<timeBits - 1
-	maxWindow = time.Hour
+	groupLen = 8 // cells of 8 octets: a cache line
+	timeBits = 40
+	timeMask = 1<<timeBits - 1
+	// behind is by how many microseconds a worker may have read the clock earlier than another.
+	behind = uint64(time.Minute / time.Microsecond)
 )
 
 // tableSize is the number of cells for so many at least.
@@ -157,7 +159,7 @@ func (t *limitTable) take(network *[16]byte, class uint8, subject, now, cost, wi
 	group := limitGroup(t.cells[int(hash&timeMask)&(len(t.cells)/groupLen-1)*groupLen:][:groupLen])
 	window = max(window, cost)
 	for {
-		at, seen, used := group.find(tag, now)
+		at, seen, used := group.find(tag, now, window)
 		if used+cost > window {
 			return false
 		}
@@ -172,12 +174,12 @@ type limitGroup []atomic.Uint64
 
 // find returns the cell that has the tag, with what its key has used, in microseconds; without one, that which is to be
 // taken, as unused.
-func (g limitGroup) find(tag, now uint64) (at int, seen, used uint64) {
+func (g limitGroup) find(tag, now, window uint64) (at int, seen, used uint64) {
 	least := uint64(timeMask)
 	for i := range g {
 		cell := g[i].Load()
 		ahead := (cell&timeMask - now) & timeMask
-		if ahead > uint64(maxWindow/time.Microsecond) {
+		if ahead > window+behind {
 			ahead = 0
 		}
 		if cell>>timeBits == tag {

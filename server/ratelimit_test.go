@@ -180,6 +180,35 @@ func TestRateLimitFullTable(t *testing.T) {
 	}
 }
 
+// The time in a cell comes round after 2^40 µs. What a network did then is not held against it.
+func TestRateLimitTimeComesRound(t *testing.T) {
+	l := newRateLimit(limits(1, 0, 0, 0), nil)
+	const round = 1 << timeBits
+	for _, later := range []uint64{100 * second, 1000 * second, 3000 * second} {
+		source := fmt.Sprintf("192.0.%d.1", later/second%256)
+		if got := allowed(l, 10, source, view.KindAnswer, later, 5000*second); got != 5 {
+			t.Fatalf("%d replies, want 5", got)
+		}
+		// The cell has a time 5 s after that.
+		if got := allowed(l, 10, source, view.KindAnswer, later, round+5000*second-later); got != 5 {
+			t.Errorf("%d s before the time comes round: %d replies, want 5", later/second, got)
+		}
+	}
+}
+
+// A worker that has read the clock a little earlier than another gives nobody a new allowance.
+func TestRateLimitClockBehind(t *testing.T) {
+	for _, window := range []time.Duration{5 * time.Second, time.Hour} {
+		o := limits(1, 0, 0, 0)
+		o.Window = window
+		l := newRateLimit(o, nil)
+		allowed(l, 10_000, "192.0.2.1", view.KindAnswer, 7, second)
+		if got := allowed(l, 10, "192.0.2.1", view.KindAnswer, 7, second-100_000); got != 0 {
+			t.Errorf("window %v: %d replies, want 0", window, got)
+		}
+	}
+}
+
 // A reload goes on with what is known of networks, unless the size of the table changes.
 func TestRateLimitReload(t *testing.T) {
 	before := newRateLimit(limits(1, 0, 0, 0), nil)

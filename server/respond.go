@@ -22,16 +22,17 @@ type Responder struct {
 	query     wire.Query
 	cookie    [cookieLen]byte
 	dice      dice
-	// transfers are the rules for secondaries, and keys; see apart. reserve is the room, in octets, that the signature takes.
+	// transfers are the rules for secondaries, and keys. signer signs the reply at hand; nil: the query is not signed.
 	transfers *transfers
-	reserve   int
+	signer    *signer
 	// record offers what was answered to the query log.
 	record recorder
 }
 
 // Respond appends the reply to a packet that came from source, an unmapped address, and returns dst; nothing is
 // appended for a packet that deserves no reply. The reply has at most limit octets, over UDP also no more than the
-// client takes. It is the whole path of a query: no socket, no lock, no allocation beyond what dst lacks.
+// client takes. It is the whole path of a query: no socket, no lock, no allocation beyond what dst lacks; but for a query that is
+// signed, or an IXFR.
 func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []byte {
 	q, m, start := &r.query, r.manners.Load(), len(dst)
 	var hit view.Hit
@@ -40,21 +41,18 @@ func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []
 		r.count.dropped.Add(1)
 		return dst
 	}
-	if fate == wire.ToAnswer && r.isApart() {
-		return r.apart(dst, packet, source, limit)
+	r.signer = nil
+	if fate == wire.ToAnswer && q.HasTSIG {
+		fate, rcode = r.verify(packet)
 	}
 	isKnown := q.HasOptions && r.greet(m, source)
 	if r.count.udp {
 		limit = q.Limit(limit)
 	}
-	limit -= r.reserve
 	if fate == wire.ToReject {
 		rcode = m.reject(rcode)
 	} else {
-		hit = r.view.Load().Lookup(q, source)
-		if q.Class == wire.ClassCH {
-			hit = m.chaos.answer(q, hit)
-		}
+		hit = r.find(m, source)
 		rcode = hit.RCode()
 	}
 	action := curbNone
@@ -80,11 +78,27 @@ func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []
 		dst = hit.Append(dst, q, turn, random, limit)
 		r.count.answer(hit.Counter())
 	}
+	if r.signer != nil {
+		dst = r.signer.sign(dst, start) // RFC 8945 section 5.3
+	}
 	r.count.query(q, rcode, dst[start:])
 	if taps := r.record.log.Taps(); taps != nil {
 		r.record.note(taps, &hit, packet, dst[start:], source, uint16(rcode))
 	}
 	return dst
+}
+
+// find finds what a well-formed query gets.
+func (r *Responder) find(m *manners, source netip.Addr) view.Hit {
+	q, v := &r.query, r.view.Load()
+	hit := v.Lookup(q, source)
+	switch {
+	case q.Class == wire.ClassCH:
+		return m.chaos.answer(q, hit)
+	case q.Type == wire.TypeIXFR && r.count.udp:
+		return r.transfers.current(v, q, source, r.signer.keyName())
+	}
+	return hit
 }
 
 // dice makes the numbers that answers are chosen by. Not safe for concurrent use.

@@ -45,7 +45,7 @@ type Server struct {
 
 	streams      *streams
 	certificates *certificates
-	transferer   transferer // nil: zone transfers are answered as any query is
+	transferer   transferer // transfers, but for tests
 
 	mu        sync.Mutex // guards all below
 	secret    cookieSecret
@@ -130,8 +130,10 @@ type Change struct {
 func (s *Server) Prepare(options Options) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := options.TLS.clash(options.Listen); err != nil {
-		return nil, err
+	for _, address := range options.TLS.Listen {
+		if other := Clash(address, options.Listen); other.IsValid() {
+			return nil, fmt.Errorf("listen on %s over TLS: dns.listen has %s: want another port, such as 853", address, other)
+		}
 	}
 	if options.Workers == 0 {
 		options.Workers = runtime.NumCPU()

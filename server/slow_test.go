@@ -88,7 +88,7 @@ func TestSlowClients(t *testing.T) {
 				}
 			})
 			open := min(n, test.room)
-			waitFor(t, func() bool {
+			await(t, "what must come", func() bool {
 				return s.stats.tcpOpen.Load() == int64(open) && s.stats.streams.accepted.Load() == uint64(n)
 			})
 			each := (int64(used()) - int64(before)) / int64(open)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -73,10 +74,7 @@ func (s *stream) run() {
 			why = closedError
 		}
 		pool.remove(s, why)
-		if why == closedWrite {
-			s.raw.SetLinger(0) // what the client does not take, the kernel need not keep
-		}
-		s.conn.Close()
+		s.close()
 		s.transfer.Wait()
 	}()
 	if why = s.handshake(); why != closedNot {
@@ -86,6 +84,23 @@ func (s *stream) run() {
 	if why == closedByClient {
 		s.transfer.Wait() // it may have closed its half only
 	}
+}
+
+// farewellTime is how long a client has to take the farewell of TLS.
+const farewellTime = 100 * time.Millisecond
+
+// close closes the connection, which was ended. A client that takes nothing gets no farewell of TLS: crypto/tls would wait for it for 5 s,
+// and who stops the listener with it.
+func (s *stream) close() {
+	if s.ended == closedWrite {
+		s.raw.SetLinger(0) // what the client does not take, the kernel need not keep
+		s.raw.Close()
+		return
+	}
+	if s.listener.secure {
+		defer time.AfterFunc(farewellTime, func() { s.raw.Close() }).Stop()
+	}
+	s.conn.Close()
 }
 
 // handshake is that of TLS, where the connection has it; closedNot is success.
@@ -168,7 +183,13 @@ func (s *stream) answer(buf []byte) (done int, err error) {
 		message := buf[done+2 : done+n]
 		s.message = message
 		done += n
-		if s.listener.server.transferer != nil && isTransfer(message) {
+		if isTransfer(message) {
+			if len(out) > 0 { // it may take long
+				if err := s.write(out); err != nil {
+					return done, err
+				}
+				out = out[:0]
+			}
 			s.serveTransfer(message)
 			continue
 		}
@@ -266,6 +287,9 @@ func (s *stream) giveZone(message []byte) {
 	d := s.desk()
 	defer s.listener.desks.Put(d)
 	send := func(reply []byte) error {
+		if len(reply) > maxMessage {
+			return fmt.Errorf("a message of %d octets is longer than any can be", len(reply))
+		}
 		d.out = append(binary.BigEndian.AppendUint16(d.out[:0], uint16(len(reply))), reply...)
 		return s.write(d.out)
 	}

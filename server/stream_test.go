@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,15 +231,16 @@ func TestTransferHalfClosed(t *testing.T) {
 	}
 }
 
-// As many transfers as may run beside; the queries behind one more wait for one to end.
+// As many transfers as may run beside; the queries behind one more wait for one to end, those before it do not.
 func TestTransfersAtOneTime(t *testing.T) {
 	s, z := newZoneServer(t, options("127.0.0.1:0"))
 	conn := dial(t, "tcp", first(s))
 	axfr, query := framed(packet(t, "gtm.test.", dns.TypeAXFR, 0, "")), framed(packet(t, "www.gtm.test.", dns.TypeA, 0, ""))
-	conn.Write(append(bytes.Repeat(axfr, maxTransfers+1), query...))
+	conn.Write(slices.Concat(query, bytes.Repeat(axfr, maxTransfers+1), query))
 	for range maxTransfers + 1 {
 		<-z.begun
 	}
+	readTCP(t, conn)
 	conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil {
 		t.Error("the query is answered while too many transfers run")
@@ -255,13 +258,13 @@ func TestTransfersAtOneTime(t *testing.T) {
 func TestTransferFails(t *testing.T) {
 	s, z := newZoneServer(t, options("127.0.0.1:0"))
 	axfr := framed(packet(t, "gtm.test.", dns.TypeAXFR, 0, ""))
-	for _, end := range []string{"", "panic"} {
+	for _, end := range []string{"", "panic", strings.Repeat("x", maxMessage)} { // the last with the ID is too long
 		conn := dial(t, "tcp", first(s))
 		conn.Write(axfr)
 		<-z.begun
 		z.reply <- []byte(end)
 		if !isClosed(conn) {
-			t.Errorf("the connection stays open after %q", end)
+			t.Errorf("the connection stays open after %.5q", end)
 		}
 	}
 	exchange(t, dial(t, "tcp", first(s)), packet(t, "www.gtm.test.", dns.TypeA, 0, ""))

@@ -172,24 +172,33 @@ func TestTCPConnectionLimit(t *testing.T) {
 	o.TCPConnections = 3
 	s := newServer(t, o)
 	query := packet(t, "www.gtm.test.", dns.TypeA, 0, "")
+	// A connection takes its place behind the others only after its reply is there.
+	settled := func() {
+		await(t, "what must come", func() bool { return int64(queued(s, waitsIdle)+queued(s, waitsRest)) == s.stats.tcpOpen.Load() })
+	}
+	ask := func(conn net.Conn) {
+		exchange(t, conn, query)
+		settled()
+	}
 	connect := func(i int) net.Conn {
 		conn := dial(t, "tcp", s.Addresses()[i])
-		exchange(t, conn, query)
+		ask(conn)
 		return conn
 	}
 	half := connect(1)
 	half.Write(framed(query)[:20])
-	waitFor(t, func() bool { return queued(s, waitsRest) == 1 })
+	await(t, "what must come", func() bool { return queued(s, waitsRest) == 1 })
 	a, b := connect(0), connect(1)
-	exchange(t, a, query) // now b is idle longest
+	ask(a) // now b is idle longest
 	c := connect(1)
 	if !isClosed(b) {
 		t.Error("the connection idle longest stays open")
 	}
-	exchange(t, a, query)
+	ask(a)
 	half.Write(framed(query)[20:])
 	readTCP(t, half)
-	exchange(t, c, query)
+	settled()
+	ask(c)
 	// An address that a reload adds shares the room.
 	o.Listen = append(o.Listen, options("127.0.0.2:0").Listen...)
 	apply(t, s, o)
@@ -200,7 +209,7 @@ func TestTCPConnectionLimit(t *testing.T) {
 	for _, conn := range []net.Conn{half, c, d} {
 		conn.Write(framed(query)[:20])
 	}
-	waitFor(t, func() bool { return queued(s, waitsRest) == 3 })
+	await(t, "what must come", func() bool { return queued(s, waitsRest) == 3 })
 	connect(0) // whichever the server read first goes
 	if got := queued(s, waitsRest); got != 2 {
 		t.Errorf("%d unfinished messages are waited for, want 2", got)
@@ -220,16 +229,6 @@ func queued(s *Server, kind int) (n int) {
 		n++
 	}
 	return n
-}
-
-// waitFor returns when a condition holds.
-func waitFor(t *testing.T, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("what must come does not")
-		}
-	}
 }
 
 // A client beyond its own limit loses a connection of its own, whoever else has been idle longer.
@@ -318,7 +317,7 @@ func TestTCPDeafClient(t *testing.T) {
 		}
 		_, err = conn.Write(big)
 	}
-	waitFor(t, func() bool { return s.stats.streams.closed[closedWrite].Load() == 1 })
+	await(t, "what must come", func() bool { return s.stats.streams.closed[closedWrite].Load() == 1 })
 	exchange(t, dial(t, "tcp", first(s)), packet(t, "www.gtm.test.", dns.TypeA, 0, ""))
 }
 

@@ -156,14 +156,13 @@ func stampFile(name string) fileStamp {
 	return fileStamp{info.ModTime().UnixNano(), info.Size()}
 }
 
-// clash is the error of an address that is listened on for both kinds of connection.
-func (o *TLSOptions) clash(listen []netip.AddrPort) error {
-	for _, address := range o.Listen {
-		if slices.Contains(listen, address) {
-			return fmt.Errorf("listen on %s over TLS: dns.listen has the address too: want another port, such as 853", address)
-		}
+// Clash is the one of some addresses whose TCP port an address of TLS would share, so that clients find now TLS there and now not; none
+// is invalid.
+func Clash(secure netip.AddrPort, listen []netip.AddrPort) netip.AddrPort {
+	if i := slices.IndexFunc(listen, func(plain netip.AddrPort) bool { return meet(secure, plain) }); i >= 0 {
+		return listen[i]
 	}
-	return nil
+	return netip.AddrPort{}
 }
 
 // prepareTLS reads the certificate and opens the addresses of TLS.

@@ -184,7 +184,7 @@ func TestTLSHandshake(t *testing.T) {
 		}
 		exchange(t, conn, packet(t, "www.gtm.test.", dns.TypeA, 0, ""))
 	}
-	waitFor(t, func() bool {
+	await(t, "what must come", func() bool {
 		return s.stats.streams.handshakes.Load() == 2 && s.stats.streams.closed[closedHandshake].Load() == 2
 	})
 }
@@ -258,7 +258,7 @@ func TestTLSCertificateChanges(t *testing.T) {
 	exchange(t, conn, query) // has read the tickets too
 
 	writePair(t, o.TLS, "two.test", time.Unix(4e9, 0))
-	waitFor(t, func() bool { return shown(t, s) == "two.test" })
+	await(t, "what must come", func() bool { return shown(t, s) == "two.test" })
 	if got := s.stats.streams.expiry.Load(); got != 4e9 {
 		t.Errorf("the certificate ends at %d", got)
 	}
@@ -277,7 +277,7 @@ func TestTLSCertificateChanges(t *testing.T) {
 	}
 	writePair(t, o.TLS, "three.test", time.Now().Add(time.Hour))
 	writeFile(t, o.TLS.KeyFile, key)
-	waitFor(t, func() bool { return s.stats.streams.loads.Load() > 0 })
+	await(t, "what must come", func() bool { return s.stats.streams.loads.Load() > 0 })
 	for range 20 {
 		if got := shown(t, s); got != "two.test" {
 			t.Fatalf("certificate %s is shown", got)
@@ -328,9 +328,12 @@ func TestTLSReload(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"in both lists": {func(o *Options) { o.Listen = append(o.Listen[:1:1], address) }, "listen on " + address.String() + " over TLS: dns.listen has the address too: want another port, such as 853"},
-		"no file":       {func(o *Options) { o.TLS.CertificateFile = "none" }, "listen for DNS over TLS: read certificate_file: stat none: no such file or directory"},
-		"no key":        {func(o *Options) { o.TLS.KeyFile = "." }, "listen for DNS over TLS: read key_file: . is not a regular file"},
+		"in both lists": {func(o *Options) { o.Listen = append(o.Listen[:1:1], address) }, "listen on " + address.String() + " over TLS: dns.listen has " + address.String() + ": want another port, such as 853"},
+		"on every address": {func(o *Options) {
+			o.Listen = append(o.Listen[:1:1], netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port()))
+		}, fmt.Sprintf("listen on %s over TLS: dns.listen has 0.0.0.0:%d: want another port, such as 853", address, address.Port())},
+		"no file": {func(o *Options) { o.TLS.CertificateFile = "none" }, "listen for DNS over TLS: read certificate_file: stat none: no such file or directory"},
+		"no key":  {func(o *Options) { o.TLS.KeyFile = "." }, "listen for DNS over TLS: read key_file: . is not a regular file"},
 	} {
 		bad := o
 		test.change(&bad)
@@ -400,7 +403,7 @@ func TestTLSMemory(t *testing.T) {
 		exchange(t, conn, query)
 		conns = append(conns, conn)
 	}
-	waitFor(t, func() bool { return queued(s, waitsIdle) == len(conns) })
+	await(t, "what must come", func() bool { return queued(s, waitsIdle) == len(conns) })
 	each := (int64(used()) - int64(before)) / int64(len(conns))
 	t.Logf("%d octets each", each)
 	if each > 64<<10 {
@@ -449,4 +452,22 @@ func TestKeepaliveAndPaddingByTransport(t *testing.T) {
 			l.tcp.closing.Store(true)
 		}
 	}
+}
+
+// A client that reads nothing does not hold up Close by the farewell of TLS either, for which crypto/tls would wait 5 s.
+func TestTLSCloseWithDeafClient(t *testing.T) {
+	s, _ := newSecureServer(t, secureOptions(t))
+	deaf, err := dialTLS(t, s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	deaf.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+	deaf.Write(bytes.Repeat(framed(packet(t, "big.gtm.test.", dns.TypeA, 0, "")), 2000)) // until the server waits for us to read
+	begin := time.Now()
+	s.Close()
+	if took := time.Since(begin); took > 4*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	checkEnded(t, s)
 }

@@ -46,30 +46,36 @@ const messageSize = 16 << 10
 // serve answers a request for which isTransfer holds that came over a stream. It holds one view to its end, so that what it gives
 // is one state of the zone. An error is that of send, or says that there can be no reply.
 func (t *transfers) serve(r *Responder, message []byte, source netip.Addr, send func(reply []byte) error) error {
-	var q wire.Query
+	q, m := &r.query, r.manners.Load()
 	fate, rcode := q.Decode(message)
-	switch fate {
-	case wire.ToDrop:
+	if fate == wire.ToDrop {
 		return errNoReply
-	case wire.ToReject:
-		return t.reply(r, &q, nil, rcode, send)
+	}
+	if q.HasOptions {
+		r.greet(m, source)
+	}
+	if fate == wire.ToReject {
+		return t.reply(r, nil, rcode, send)
 	}
 	rules := t.rules.Load()
 	s, rcode := t.verify(rules, message)
+	q.Reply.Reserve = s.room()
 	if rcode != wire.NoError {
-		return t.reply(r, &q, s, rcode, send)
+		return t.reply(r, s, rcode, send)
 	}
 	v := r.view.Load()
-	e, rcode, why := t.admit(v, rules, &q, source, s.keyName())
+	e, rcode := t.admit(v, rules, q, source, s.keyName())
 	if e == nil {
-		t.refuse(rules.zoneOf(&q), source, s.keyName(), why)
-		return t.reply(r, &q, s, rcode, send)
+		if q.HasEDNS && m.confided != nil {
+			m.confide(q, &view.Hit{}, rcode, source)
+		}
+		return t.reply(r, s, rcode, send)
 	}
-	out := &transfer{transfers: t, responder: r, query: &q, signer: s, send: send, request: message}
+	out := &transfer{transfers: t, responder: r, signer: s, send: send, request: message}
 	if q.Type == wire.TypeIXFR {
 		serial, given := clientSerial(message)
 		if !given {
-			return t.reply(r, &q, s, wire.FormErr, send)
+			return t.reply(r, s, wire.FormErr, send)
 		}
 		if int32(serial-e.Serial) >= 0 { // RFC 1995 section 2, by RFC 1982
 			t.stats.transfers.add(e.Zone, "current")
@@ -80,33 +86,32 @@ func (t *transfers) serve(r *Responder, message []byte, source netip.Addr, send 
 		t.active.Add(-1)
 		t.stats.transfers.add(e.Zone, "busy")
 		t.log.Warn("zone not transferred: too many transfers at one time", "zone", e.Zone, "client", source, "transfers", rules.limit)
-		return t.reply(r, &q, s, wire.ServFail, send)
+		return t.reply(r, s, wire.ServFail, send)
 	}
 	defer t.active.Add(-1)
 	return out.give(v, e, source)
 }
 
-// admit finds the zone that a request asks for, and whether the client may have it; nil: it gets rcode.
-func (t *transfers) admit(v *view.View, rules *Transfers, q *wire.Query, source netip.Addr, key string) (e *view.Export, rcode wire.RCode, why string) {
+// admit finds the zone that a request asks for, and whether the client may have it; nil: it gets rcode, and the log says why.
+func (t *transfers) admit(v *view.View, rules *Transfers, q *wire.Query, source netip.Addr, key string) (e *view.Export, rcode wire.RCode) {
 	zone := rules.zoneOf(q)
 	if zone == nil || q.Class != wire.ClassIN {
-		return nil, wire.Refused, "no such zone is given to secondaries"
+		return nil, wire.Refused
 	}
 	if why := zone.refuses(source, key); why != "" {
-		return nil, wire.Refused, why
+		t.refuse(zone, source, key, why)
+		return nil, wire.Refused
 	}
 	e, found := v.Export(zone.name)
 	if !found { // rules are newer than the view, for a moment
-		return nil, wire.ServFail, "the zone is not served yet"
+		t.refuse(zone, source, key, "the zone is not served yet")
+		return nil, wire.ServFail
 	}
-	return e, wire.NoError, ""
+	return e, wire.NoError
 }
 
 // refuse counts and logs a refused request. Strangers can make these as they like, so not each has a line.
 func (t *transfers) refuse(zone *zoneRules, source netip.Addr, key, why string) {
-	if zone == nil {
-		return
-	}
 	t.stats.transfers.add(zone.name, "refused")
 	if t.refused.allows(t.now()) {
 		t.log.Warn("zone transfer refused", "zone", zone.name, "client", source, "key", key, "why", why)
@@ -114,34 +119,30 @@ func (t *transfers) refuse(zone *zoneRules, source netip.Addr, key, why string) 
 }
 
 // reply sends one message without records.
-func (t *transfers) reply(r *Responder, q *wire.Query, s *signer, rcode wire.RCode, send func([]byte) error) error {
-	message := s.sign(q.AppendError(nil, rcode), 0)
-	r.count.query(q, rcode, message)
+func (t *transfers) reply(r *Responder, s *signer, rcode wire.RCode, send func([]byte) error) error {
+	message := s.sign(r.query.AppendError(nil, rcode), 0)
+	r.count.query(&r.query, rcode, message)
 	return send(message)
 }
 
-// answerIXFR appends the reply to an IXFR over UDP: the SOA record alone, by which the client sees whether it needs a transfer over
-// TCP (RFC 1995 section 2).
-func (t *transfers) answerIXFR(dst []byte, r *Responder, rules *Transfers, packet []byte, key string, source netip.Addr) ([]byte, wire.RCode) {
-	q := &r.query
-	e, rcode, why := t.admit(r.view.Load(), rules, q, source, key)
+// current is what an IXFR over UDP gets: the SOA record alone, by which the client sees whether it needs a transfer over TCP (RFC
+// 1995 section 2).
+func (t *transfers) current(v *view.View, q *wire.Query, source netip.Addr, key string) view.Hit {
+	e, rcode := t.admit(v, t.rules.Load(), q, source, key)
 	if e == nil {
-		t.refuse(rules.zoneOf(q), source, key, why)
-		return q.AppendError(dst, rcode), rcode
-	}
-	message, err := pack(q, packet, true, []dns.RR{e.SOA()})
-	if err != nil {
-		return q.AppendError(dst, wire.ServFail), wire.ServFail
+		return view.Fixed(&wire.Answer{RCode: rcode})
 	}
 	t.stats.transfers.add(e.Zone, "current")
-	return append(dst, message...), wire.NoError
+	q.Type = wire.TypeSOA
+	hit := v.Lookup(q, source)
+	q.Type = wire.TypeIXFR
+	return hit
 }
 
 // transfer is one that is being sent.
 type transfer struct {
 	*transfers
-	responder       *Responder
-	query           *wire.Query
+	responder       *Responder // with the request decoded
 	signer          *signer
 	send            func([]byte) error
 	request         []byte
@@ -184,13 +185,14 @@ func (t *transfer) run(v *view.View, e *view.Export) error {
 
 // flush sends one message with some records. The first has the question (RFC 5936 section 2.2.1).
 func (t *transfer) flush(records []dns.RR) error {
-	message, err := pack(t.query, t.request, t.messages == 0, records)
+	q := &t.responder.query
+	message, err := t.pack(q, records)
 	if err != nil {
 		return err
 	}
 	message = t.signer.sign(message, 0)
 	if t.messages == 0 {
-		t.responder.count.query(t.query, wire.NoError, message)
+		t.responder.count.query(q, wire.NoError, message)
 	}
 	t.messages++
 	t.records += len(records)
@@ -198,21 +200,22 @@ func (t *transfer) flush(records []dns.RR) error {
 	return t.send(message)
 }
 
-// pack makes one message of the reply to a request, which q was decoded from; the first repeats the question and answers the OPT
-// record.
-func pack(q *wire.Query, request []byte, isFirst bool, records []dns.RR) ([]byte, error) {
-	m := &dns.Msg{MsgHdr: dns.MsgHdr{Id: binary.BigEndian.Uint16(request), Response: true, Authoritative: true}, Compress: true, Answer: records}
-	if isFirst {
-		name, _, err := dns.UnpackDomainName(request, wire.HeaderLen)
-		if err != nil {
-			return nil, err
-		}
-		m.Question = []dns.Question{{Name: name, Qtype: q.Type, Qclass: q.Class}}
-		if q.HasEDNS {
-			m.SetEdns0(wire.Payload, q.DO)
-		}
+// pack makes the next message of the reply to q; the first repeats the question and answers the OPT record.
+func (t *transfer) pack(q *wire.Query, records []dns.RR) ([]byte, error) {
+	m := &dns.Msg{MsgHdr: dns.MsgHdr{Id: binary.BigEndian.Uint16(t.request), Response: true, Authoritative: true, RecursionDesired: t.request[2]&1 != 0}, Compress: true, Answer: records}
+	if t.messages > 0 {
+		return m.Pack()
 	}
-	return m.Pack()
+	name, _, err := dns.UnpackDomainName(t.request, wire.HeaderLen)
+	if err != nil {
+		return nil, err
+	}
+	m.Question = []dns.Question{{Name: name, Qtype: q.Type, Qclass: q.Class}}
+	message, err := m.Pack()
+	if err != nil {
+		return nil, err
+	}
+	return q.End(message, 0, wire.Head{Authoritative: true, Counts: wire.Counts{Answer: uint16(len(records))}, Limit: maxMessage}), nil
 }
 
 // clientSerial is the serial number that an IXFR says the client has: that of the SOA record of its authority section (RFC 1995

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"gtmd/geo"
 	"gtmd/policy"
 	"gtmd/server/view"
-	"gtmd/server/wire"
 )
 
 // The keys of the tests: what they are called, and their secrets.
@@ -96,25 +94,7 @@ func prefix(tb testing.TB, text string) (n Network) {
 type primary struct {
 	*Server
 	address string
-	log     syncLog
-}
-
-// syncLog is a log that can be read while it is written.
-type syncLog struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (l *syncLog) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *syncLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log     lockedBuffer
 }
 
 func newPrimary(tb testing.TB, z ZoneOptions) *primary {
@@ -273,6 +253,43 @@ func TestAXFRMessages(t *testing.T) {
 	// RFC 7766 section 6.2.1: the connection is there for more.
 	if reply := unpacked(t, exchange(t, conn, packet(t, "www.gtm.test.", dns.TypeA, 0, ""))); len(reply.Answer) != 1 {
 		t.Errorf("the query behind the transfer got %v", reply)
+	}
+}
+
+// TestTransferOptions: what a request of a transfer asks for in options is answered as by any other reply, in the first message.
+func TestTransferOptions(t *testing.T) {
+	p := newPrimary(t, ZoneOptions{TransferTo: []Network{prefix(t, "127.0.0.1")}})
+	o := options(p.address)
+	o.Cookies.Enabled, o.NSID, o.ExtendedErrors = true, "ns1", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	apply(t, p.Server, o)
+	subnet := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: net.IP{192, 0, 2, 0}}
+	for _, row := range []struct {
+		name    string
+		network string
+		qtype   uint16
+		error   int // -1: the zone is given
+	}{
+		{"gtm.test.", "tcp", dns.TypeAXFR, -1},
+		{"example.", "tcp", dns.TypeAXFR, 18},
+		{"example.", "udp", dns.TypeAXFR, 18},
+		{"example.", "udp", dns.TypeIXFR, 18},
+	} {
+		conn := dial(t, row.network, first(p.Server))
+		reply := unpacked(t, exchange(t, conn, asking(t, row.name, row.qtype, 1, cookieOption("clientCk"), askNSID, askKeepalive, subnet)))
+		if (len(reply.Answer) > 0) != (row.error < 0) || !reply.RecursionDesired {
+			t.Errorf("%s of %s over %s: %v", dns.TypeToString[row.qtype], row.name, row.network, reply)
+		}
+		if len(cookieIn(t, reply)) != 24 || option(reply, dns.EDNS0NSID) == nil || option(reply, dns.EDNS0SUBNET) == nil ||
+			(option(reply, dns.EDNS0TCPKEEPALIVE) != nil) != (row.network == "tcp") {
+			t.Errorf("%s of %s over %s: options %v", dns.TypeToString[row.qtype], row.name, row.network, reply.IsEdns0())
+		}
+		got := -1
+		if e, has := option(reply, dns.EDNS0EDE).(*dns.EDNS0_EDE); has {
+			got = int(e.InfoCode)
+		}
+		if got != row.error {
+			t.Errorf("%s of %s over %s: extended error %d, want %d", dns.TypeToString[row.qtype], row.name, row.network, got, row.error)
+		}
 	}
 }
 
@@ -444,33 +461,6 @@ func TestSerialInAnswers(t *testing.T) {
 	}
 }
 
-// TestIsTransferRequest: queries of both types, and nothing else.
-func TestIsTransferRequest(t *testing.T) {
-	pack := func(m *dns.Msg) []byte {
-		packed, err := m.Pack()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return packed
-	}
-	response, notify := axfr(), axfr()
-	response.Response, notify.Opcode = true, dns.OpcodeNotify
-	for _, row := range []struct {
-		name    string
-		message []byte
-		want    bool
-	}{
-		{"AXFR", pack(axfr()), true}, {"IXFR", pack(ixfr(1)), true}, {"signed", pack(axfr().SetEdns0(1232, false)), true},
-		{"root", pack(new(dns.Msg).SetAxfr(".")), true},
-		{"A", pack(new(dns.Msg).SetQuestion("gtm.test.", dns.TypeA)), false}, {"response", pack(response), false}, {"opcode", pack(notify), false},
-		{"empty", nil, false}, {"cut", pack(axfr())[:20], false}, {"no question", make([]byte, wire.HeaderLen), false},
-	} {
-		if isTransfer(row.message) != row.want {
-			t.Errorf("%s: want %t", row.name, row.want)
-		}
-	}
-}
-
 // FuzzTransfer sends anything to the slow paths. Whatever it is, there is no panic, replies can be read, and nobody has a record of
 // the zone who is not allowed to.
 func FuzzTransfer(f *testing.F) {
@@ -569,8 +559,8 @@ func TestSlowReader(t *testing.T) {
 	if _, err := conn.Write(framed(query)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the transfer is broken off", func() bool { return p.stats.transfers.get("gtm.test.", "failed") == 1 })
-	eventually(t, "its place is free", func() bool { return p.transfers.active.Load() == 0 })
+	await(t, "the transfer is broken off", func() bool { return p.stats.transfers.get("gtm.test.", "failed") == 1 })
+	await(t, "its place is free", func() bool { return p.transfers.active.Load() == 0 })
 	if !strings.Contains(p.log.String(), "zone transfer broken off") {
 		t.Errorf("log: %s", p.log.String())
 	}

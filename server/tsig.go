@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -27,43 +26,15 @@ const (
 // fudge is how far from the time of signing a message of ours may be received, in seconds (RFC 8945 section 10).
 const fudge = 300
 
-// isApart reports whether a query takes the slow path: it is signed, or an IXFR over UDP. That of the stream is taken before.
-func (r *Responder) isApart() bool {
-	return r.query.HasTSIG || r.query.Type == wire.TypeIXFR && r.count.udp
-}
-
-// apart appends the reply to a query that isApart. A signed query is answered like one that is not, and the reply is signed with
-// the same key (RFC 8945 section 5.3).
-func (r *Responder) apart(dst, packet []byte, source netip.Addr, limit int) []byte {
-	q, start, t := &r.query, len(dst), r.transfers
-	rules := t.rules.Load()
-	s, rcode := t.verify(rules, packet)
-	if isWhole := rcode == wire.NoError && q.Type != wire.TypeIXFR; !isWhole && r.isCurbed(source) {
-		return dst
+// verify checks the signature of the query at hand. From here on the query is as one that is not signed, but the reply is signed with
+// the same key (RFC 8945 section 5.3), and a query that is not well signed is rejected.
+func (r *Responder) verify(packet []byte) (fate wire.Fate, rcode wire.RCode) {
+	r.signer, rcode = r.transfers.verify(r.transfers.rules.Load(), packet)
+	r.query.Reply.Reserve = r.signer.room()
+	if rcode != wire.NoError {
+		return wire.ToReject, rcode
 	}
-	switch {
-	case rcode != wire.NoError:
-		dst = q.AppendError(dst, rcode)
-		r.count.query(q, rcode, dst[start:])
-	case q.Type == wire.TypeIXFR && r.count.udp:
-		dst, rcode = t.answerIXFR(dst, r, rules, packet, s.keyName(), source)
-		r.count.query(q, rcode, dst[start:])
-	default:
-		r.reserve = s.room()
-		defer func() { r.reserve = 0 }() // also after a panic: the worker goes on
-		dst = r.Respond(dst, s.unsigned(packet), source, limit)
-	}
-	if len(dst) == start {
-		return dst
-	}
-	return s.sign(dst, start)
-}
-
-// isCurbed reads what the query says in options, and reports whether its reply, an error or a short one, is over the rate limits.
-func (r *Responder) isCurbed(source netip.Addr) bool {
-	m := r.manners.Load()
-	isKnown := r.query.HasOptions && r.greet(m, source)
-	return m.limit != nil && r.count.udp && !isKnown && r.curb(m, wire.ToReject, nil, source) != curbNone
+	return wire.ToAnswer, rcode
 }
 
 // Key is a TSIG key with its secret. Immutable.
@@ -119,12 +90,12 @@ func (k *Key) mac(parts ...[]byte) []byte {
 
 // signer signs the replies to one request. The nil signer is that of a request without signature: it signs nothing.
 type signer struct {
-	key     *Key // nil: the replies have a TSIG record without MAC
-	request wire.TSIG
-	record  wire.TSIG // of the next reply
+	key    *Key      // nil: the replies have a TSIG record without MAC
+	record wire.TSIG // of the next reply
 	// mac is that of the request, then of the reply before.
 	mac  []byte
 	next bool // not the first reply
+	now  func() time.Time
 }
 
 // verify checks the signature of a request, and counts what it was. With an RCode other than NoError the request gets that and no
@@ -138,9 +109,11 @@ func (t *transfers) verify(rules *Transfers, packet []byte) (*signer, wire.RCode
 	if signature == nil {
 		return nil, wire.NoError
 	}
-	s, result := rules.check(packet, signature, t.now())
+	s, result := rules.check(packet, signature, t.now)
 	t.stats.signatures.add("", result)
 	switch {
+	case s == nil && result == "badkey":
+		return nil, wire.NotAuth
 	case s == nil:
 		return nil, wire.FormErr
 	case s.record.Error != 0:
@@ -149,15 +122,19 @@ func (t *transfers) verify(rules *Transfers, packet []byte) (*signer, wire.RCode
 	return s, wire.NoError
 }
 
-// check is verify for the signature that a packet has.
-func (rules *Transfers) check(packet []byte, signature *wire.TSIG, now time.Time) (s *signer, result string) {
-	seconds := uint64(now.Unix())
-	s = &signer{request: *signature, record: wire.TSIG{
+// check is verify for the signature that a packet has. No signer is for a reply without TSIG record.
+func (rules *Transfers) check(packet []byte, signature *wire.TSIG, now func() time.Time) (s *signer, result string) {
+	seconds := uint64(now().Unix())
+	s = &signer{now: now, record: wire.TSIG{
 		Key: signature.Key, Algorithm: signature.Algorithm, Time: seconds, Fudge: fudge, OriginalID: signature.OriginalID,
 	}}
 	key := rules.key(string(signature.Key))
 	if key == nil || key.algorithm != string(signature.Algorithm) {
 		s.record.Error = badKey
+		if s.record.Len(0) > len(packet)-signature.Offset {
+			// Its names were compressed: as they are repeated, the reply would be longer than the request, and anyone can send that.
+			return nil, "badkey"
+		}
 		return s, "badkey"
 	}
 	// RFC 8945 section 5.2.2.1: a MAC may be cut to half of its octets, and to no less than 10.
@@ -194,20 +171,11 @@ func distance(a, b uint64) uint64 {
 
 // signedPart is a copy of what the MAC covers of a message: it as it was before it had its TSIG record (RFC 8945 section 4.3.2).
 func signedPart(packet []byte, signature *wire.TSIG) []byte {
-	message := without(packet, signature)
-	binary.BigEndian.PutUint16(message, signature.OriginalID)
-	return message
-}
-
-// without is a copy of a message without its TSIG record.
-func without(packet []byte, signature *wire.TSIG) []byte {
 	message := append([]byte(nil), packet[:signature.Offset]...)
+	binary.BigEndian.PutUint16(message, signature.OriginalID)
 	binary.BigEndian.PutUint16(message[10:], binary.BigEndian.Uint16(message[10:])-1)
 	return message
 }
-
-// unsigned is a copy of the request without its signature.
-func (s *signer) unsigned(packet []byte) []byte { return without(packet, &s.request) }
 
 // keyName is the name of the key of a request that is well signed; empty: it is not.
 func (s *signer) keyName() string {
@@ -241,6 +209,8 @@ func (s *signer) sign(dst []byte, start int) []byte {
 		before := binary.BigEndian.AppendUint16(nil, uint16(len(s.mac)))
 		variables := s.record.Variables(nil)
 		if s.next {
+			// A long transfer takes more than the fudge.
+			s.record.Time = uint64(s.now().Unix())
 			variables = s.record.Timers(nil)
 		}
 		s.record.MAC = s.key.mac(before, s.mac, id[:], dst[start+2:], variables)

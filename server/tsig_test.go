@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -183,6 +185,114 @@ func TestTSIGLimit(t *testing.T) {
 	}
 	if full == 0 || full == 309 {
 		t.Errorf("%d of 309 replies were not truncated: want some of each", full)
+	}
+}
+
+// TestTSIGAndOptions: padding makes the whole message a multiple of the block (RFC 8467 section 4.1), and what can be left out of an
+// error is, for the signature.
+func TestTSIGAndOptions(t *testing.T) {
+	p := newPrimary(t, ZoneOptions{TransferTo: []Network{prefix(t, "203.0.113.0/24")}})
+	r := p.responder(p.stats.join(false))
+	r.encrypted = true
+	withManners(t, r, Options{NSID: strings.Repeat("n", 128)})
+	long := strings.Repeat("long-label-of-20.oct.", 9)
+	for _, row := range []struct {
+		name  string
+		qtype uint16
+	}{
+		{"www.gtm.test.", dns.TypeA}, {"big.gtm.test.", dns.TypeA}, {"gtm.test.", dns.TypeAXFR}, {long + "example.", dns.TypeA}, {long + "example.", dns.TypeAXFR},
+	} {
+		m := unpacked(t, asking(t, row.name, row.qtype, 1, askNSID, askPadding))
+		query, mac, err := dns.TsigGenerate(signWith(m, goodKey), goodSecret, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(reply []byte) error {
+			m := unpacked(t, reply)
+			if err := dns.TsigVerify(bytes.Clone(reply), goodSecret, mac, false); err != nil {
+				t.Errorf("%s: %v", row.name, err)
+			}
+			if len(reply)%paddingBlock != 0 && len(reply) != 512 || m.Rcode != 0 && len(reply) > 512 {
+				t.Errorf("%s %d: the reply has %d octets", row.name, row.qtype, len(reply))
+			}
+			return net.ErrClosed // the first message is enough
+		}
+		if row.qtype == dns.TypeAXFR {
+			p.transfers.serve(r, query, client, check)
+		} else {
+			check(r.Respond(nil, query, client, maxMessage))
+		}
+	}
+}
+
+// TestTSIGOfALongTransfer: each message has the time of its own signing (RFC 8945 section 5.3.1), so that the last one of a transfer
+// of an hour is not refused for its age.
+func TestTSIGOfALongTransfer(t *testing.T) {
+	p := newPrimary(t, ZoneOptions{TransferTo: []Network{prefix(t, "127.0.0.1")}})
+	at := time.Now().Add(-time.Minute).Truncate(time.Second)
+	p.transfers.now = func() time.Time { return at }
+	request, mac, err := dns.TsigGenerate(signWith(axfr(), goodKey), goodSecret, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, times := at, 0
+	err = p.transfers.serve(p.responder(p.stats.join(false)), request, netip.MustParseAddr("127.0.0.1"), func(reply []byte) error {
+		m := unpacked(t, reply)
+		if err := dns.TsigVerify(bytes.Clone(reply), goodSecret, mac, times > 0); err != nil && err != dns.ErrTime {
+			t.Fatalf("message %d: %v", times, err)
+		}
+		if got := m.IsTsig().TimeSigned; got != uint64(at.Unix()) {
+			t.Errorf("message %d was signed %d s ago", times, uint64(at.Unix())-got)
+		}
+		mac, times, at = m.IsTsig().MAC, times+1, at.Add(200*time.Second)
+		return nil
+	})
+	if err != nil || times < 2 {
+		t.Errorf("%d messages in %v: %v", times, at.Sub(begin), err)
+	}
+}
+
+// TestTSIGCurbed: over a rate limit, replies to signed queries and to an IXFR slip like others.
+func TestTSIGCurbed(t *testing.T) {
+	p := newPrimary(t, ZoneOptions{TransferTo: []Network{prefix(t, "203.0.113.0/24")}})
+	unsigned, err := ixfr(1).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, _, err := dns.TsigGenerate(new(dns.Msg).SetQuestion("www.gtm.test.", dns.TypeA).SetTsig("no.such.key.", dns.HmacSHA256, 300, time.Now().Unix()), goodSecret, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, query := range map[string][]byte{"IXFR": unsigned, "bad key": bad} {
+		for slip, want := range []int{0, 1} {
+			stats := NewStats()
+			r := p.responder(stats.join(true))
+			o := Options{RateLimit: limits(2, 2, 2, 0)}
+			o.RateLimit.Slip = slip
+			withManners(t, r, Options{}) // forgets what was counted
+			withManners(t, r, o)
+			whole, short := 0, 0
+			for range 20 {
+				reply := r.Respond(nil, query, client, 1232)
+				switch {
+				case len(reply) == 0:
+				case unpacked(t, reply).Truncated:
+					short++
+				default:
+					whole++
+				}
+			}
+			if whole != 10 || short != want*10 {
+				t.Errorf("%s, slip %d: %d replies whole, %d truncated, want 10 and %d", name, slip, whole, short, want*10)
+			}
+			var counted uint64
+			for class := range limitNames {
+				counted += stats.workers[0].limited[class][[]curb{curbDrop, curbTruncate}[slip]].Load()
+			}
+			if counted != 10 {
+				t.Errorf("%s, slip %d: %d are counted as such, want 10", name, slip, counted)
+			}
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type ReplyOptions struct {
 	// Block pads the reply to a multiple of so many octets (RFC 8467 section 4.1); 0: no padding. For streams only: the
 	// padding is not counted by Room.
 	Block int
+	// Reserve is the number of octets that a signature behind the reply takes of its limit; only for a query with HasTSIG.
+	Reserve int
 }
 
 // ExtendedError says more of a reply than its response code (RFC 8914). Immutable.
@@ -180,7 +182,7 @@ func (q *Query) appendOPT(dst []byte, start int, head Head) []byte {
 // appendOptional adds the options for which there is room.
 func (q *Query) appendOptional(dst []byte, start, limit int) []byte {
 	reply := &q.Reply
-	fits := func(n int) bool { return len(dst)-start+4+n <= limit }
+	fits := func(n int) bool { return len(dst)-start+4+n+reply.Reserve <= limit }
 	if e := reply.Error; e != nil && fits(2) {
 		text := e.Text
 		if !fits(2 + len(text)) {
@@ -196,7 +198,7 @@ func (q *Query) appendOptional(dst []byte, start, limit int) []byte {
 	}
 	// Padding comes last, when the size of all else is known; the largest message ends between two blocks.
 	if reply.Block > 0 && fits(0) {
-		length := len(dst) - start + 4
+		length := len(dst) - start + 4 + reply.Reserve
 		padded := min((length+reply.Block-1)/reply.Block*reply.Block, limit)
 		dst = binary.BigEndian.AppendUint16(dst, optionPadding)
 		dst = binary.BigEndian.AppendUint16(dst, uint16(padded-length))

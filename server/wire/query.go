@@ -92,7 +92,7 @@ type Query struct {
 	HasTSIG bool
 	// HasOptions: any of these four was there.
 	HasOptions bool
-	// Reply is what the reply is to say in options: of what was asked for, and beside that only an extended error. Decode clears it.
+	// Reply is what the reply is to say in options: of what was asked for, and beside that only an extended error and the room of a signature. Decode clears it.
 	Reply ReplyOptions
 
 	header   [HeaderLen]byte
@@ -111,7 +111,7 @@ func (q *Query) Name() []byte { return q.name[:q.nameLen] }
 // Decode reads a packet. When the fate is ToReject, rcode says with what.
 func (q *Query) Decode(packet []byte) (fate Fate, rcode RCode) {
 	q.question, q.nameLen, q.Labels, q.Type, q.Class = nil, 0, 0, 0, 0
-	if q.HasOptions || q.Reply.Error != nil { // of the query before: only such a one leaves anything here
+	if q.HasOptions || q.Reply.Error != nil || q.HasTSIG { // of the query before: only such a one leaves anything here
 		q.Cookie, q.HasNSID, q.HasKeepalive, q.HasPadding, q.HasOptions, q.Reply = nil, false, false, false, false, ReplyOptions{}
 	}
 	q.HasEDNS, q.DO, q.HasSubnet, q.SourcePrefix, q.payload, q.HasTSIG = false, false, false, 0, 0, false

@@ -34,8 +34,10 @@ func (q *Query) Begin(dst []byte) []byte {
 }
 
 // Room is the number of octets that records may take in a reply of at most limit octets, with the options of Reply that
-// cannot be left out.
-func (q *Query) Room(limit int) int { return limit - HeaderLen - len(q.question) - q.optLen() }
+// cannot be left out and the signature.
+func (q *Query) Room(limit int) int {
+	return limit - HeaderLen - len(q.question) - q.optLen() - q.Reply.Reserve
+}
 
 // Head is what End needs to know of a reply.
 type Head struct {
