@@ -65,22 +65,30 @@ func (s *Server) inherit(network, address string, handler http.Handler) (*endpoi
 	return &endpoint{listener: l, http: newHTTP(handler, s.log), held: found[0].Held}, nil
 }
 
-// bound is what a TCP socket for an address is bound to; empty when the address is wrong.
-func bound(listen string) string {
+// bound are what a TCP socket for an address may be bound to; none when the address is wrong. Package net binds an address that is
+// unspecified, of either family, to that of both where it can.
+func bound(listen string) (addresses []string) {
 	address, err := net.ResolveTCPAddr("tcp", listen)
 	if err != nil {
-		return ""
+		return nil
 	}
-	if address.IP == nil {
-		address.IP = net.IPv6unspecified // as package net does, where there is IPv6
+	port := uint16(address.Port)
+	four, six := netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(), netip.AddrPortFrom(netip.IPv6Unspecified(), port).String()
+	switch {
+	case address.IP.Equal(net.IPv4zero):
+		return []string{four, six}
+	case address.IP == nil, address.IP.IsUnspecified():
+		return []string{six, four}
 	}
-	return netip.AddrPortFrom(address.AddrPort().Addr().Unmap(), uint16(address.Port)).String()
+	return []string{netip.AddrPortFrom(address.AddrPort().Addr().Unmap(), port).String()}
 }
 
 // openTCP opens the TCP listener, or takes one that was passed.
 func (s *Server) openTCP(listen string) (*endpoint, error) {
-	if e, err := s.inherit("tcp", bound(listen), s.handler(false)); e != nil || err != nil {
-		return e, err
+	for _, address := range bound(listen) {
+		if e, err := s.inherit("tcp", address, s.handler(false)); e != nil || err != nil {
+			return e, err
+		}
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -103,6 +111,7 @@ func (s *Server) hint(listen string, err error) string {
 
 // openSocket opens the unix socket. A file that a dead process left is replaced; one that is answered is not.
 func (s *Server) openSocket(path string) (*endpoint, error) {
+	path = filepath.Clean(path) // the next process finds it by this text, however it writes the path
 	if e, err := s.inherit("unix", path, s.handler(true)); e != nil || err != nil {
 		return e, err
 	}

@@ -64,11 +64,27 @@ const (
 	frozenTime = 30 * time.Second
 	sendTime   = 30 * time.Second
 	lastLook   = 50 * time.Millisecond
+	hangUpTime = 10 * time.Second
 )
 
-// Serve hands over to the first process that takes all, and reports true then; or false when ctx has ended. The path is free
-// when it returns false, and left to the other process when it returns true.
-func (d *Door) Serve(ctx context.Context, owner Owner) (handed bool) {
+// Heir is the process that has taken over.
+type Heir struct {
+	// PID is its number; 0: it is in a PID namespace that this process does not see.
+	PID  int
+	conn *net.UnixConn
+}
+
+// Wait returns when the heir has no need of this process any more: it has hung up, or has said nothing for hangUpTime.
+// Whoever supervises both knows by then which of them goes on.
+func (h *Heir) Wait() {
+	h.conn.SetReadDeadline(time.Now().Add(hangUpTime))
+	h.conn.Read(make([]byte, 1))
+	h.conn.Close()
+}
+
+// Serve hands over to the first process that takes all, and returns it, for Wait; or nil when ctx has ended. The path is free
+// then, and else left to the other process.
+func (d *Door) Serve(ctx context.Context, owner Owner) *Heir {
 	defer d.listener.Close()
 	defer context.AfterFunc(ctx, func() { d.listener.SetDeadline(time.Unix(1, 0)) })()
 	for {
@@ -78,27 +94,28 @@ func (d *Door) Serve(ctx context.Context, owner Owner) (handed bool) {
 			if err == nil {
 				conn.Close()
 			}
-			return false
+			return nil
 		case err != nil:
 			d.log.Warn("accept who wants to take over", "error", err)
 			select {
 			case <-ctx.Done():
-				return false
+				return nil
 			case <-time.After(time.Second):
 			}
 			continue
 		}
-		if err = d.give(ctx, line{conn}, owner); err == nil {
+		heir, err := d.give(ctx, line{conn, ctx}, owner)
+		if err == nil {
 			d.listener.SetUnlinkOnClose(false)
-			return true
+			return heir
 		}
+		conn.Close()
 		d.log.Error("another gtmd did not take over: serving on", "error", err)
 	}
 }
 
-// give is one take-over. On an error everything is as it was.
-func (d *Door) give(ctx context.Context, l line, owner Owner) (err error) {
-	defer l.conn.Close()
+// give is one take-over. On an error everything is as it was, and the caller closes the connection.
+func (d *Door) give(ctx context.Context, l line, owner Owner) (_ *Heir, err error) {
 	defer context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })()
 	defer func() {
 		if err != nil && !errors.Is(err, ErrGone) {
@@ -106,25 +123,25 @@ func (d *Door) give(ctx context.Context, l line, owner Owner) (err error) {
 			if ctx.Err() != nil {
 				reason = errors.New("it is stopping")
 			}
-			l.send(message{Kind: kindRefuse, Program: d.program, Reason: reason.Error()}, nil, time.Second)
+			l.regardless().send(message{Kind: kindRefuse, Program: d.program, Reason: reason.Error()}, nil, time.Second)
 		}
 	}()
 	who, err := l.peer()
 	if err != nil {
-		return fmt.Errorf("look who wants to take over: %w", err)
+		return nil, fmt.Errorf("look who wants to take over: %w", err)
 	}
 	if !mayTake(who.Uid, os.Geteuid()) {
-		return fmt.Errorf("process %d of user %d may not take over: only user %d and root may", who.Pid, who.Uid, os.Geteuid())
+		return nil, fmt.Errorf("process %d of user %d may not take over: only user %d and root may", who.Pid, who.Uid, os.Geteuid())
 	}
 	hello, _, err := l.receive(helloTime, kindHello)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	begin := time.Now()
 	d.log.Info("another gtmd takes over", "pid", who.Pid, "version", hello.Program)
 	sockets, state, err := owner.Offer(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -133,34 +150,34 @@ func (d *Door) give(ctx context.Context, l line, owner Owner) (err error) {
 	}()
 	sockets, err = l.sendSockets(sockets)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.send(message{Kind: kindOffer, Program: d.program, Body: state}, nil, sendTime); err != nil {
-		return err
+		return nil, err
 	}
 	if _, _, err := l.receive(loadTime, kindFreeze); err != nil {
-		return err
+		return nil, err
 	}
 	frozen := time.Now()
 	if state, err = owner.Freeze(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.send(message{Kind: kindState, Body: state}, nil, sendTime); err != nil {
-		return err
+		return nil, err
 	}
 	_, _, err = l.receive(frozenTime, kindServing)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
 		// This process may have been stopped meanwhile, while the other one has said it: it serves then, and waits no longer.
-		_, _, err = l.receive(lastLook, kindServing)
+		_, _, err = l.regardless().receive(lastLook, kindServing)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	owner.Leave()
 	d.log.Info("handed over: another gtmd answers now", "pid", who.Pid, "version", hello.Program, "sockets", len(sockets),
 		"took", time.Since(begin).Round(time.Millisecond), "frozen", time.Since(frozen).Round(100*time.Microsecond))
-	l.send(message{Kind: kindDone}, nil, sendTime) // the end of this process says the same
-	return nil
+	l.regardless().send(message{Kind: kindDone}, nil, sendTime) // the end of this process says the same
+	return &Heir{PID: int(who.Pid), conn: l.conn}, nil
 }
 
 // mayTake reports whether a process of a user may take the sockets of one of another.

@@ -16,12 +16,14 @@
 package handover
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -69,8 +71,27 @@ const maxMessage = 1 << 30
 // maxDescriptors is how many descriptors go with one message at most; the kernel takes 253 (unix(7)).
 const maxDescriptors = 128
 
-// line is a connection between two processes.
-type line struct{ conn *net.UnixConn }
+// line is a connection between two processes. When ctx has ended, nothing more is said or waited for; whoever makes a line
+// has the end of ctx set a deadline that has passed, for what is under way.
+type line struct {
+	conn *net.UnixConn
+	ctx  context.Context
+}
+
+// regardless is the line for what is to be said, or heard, also after the end of its context.
+func (l line) regardless() line { return line{l.conn, context.Background()} }
+
+// wrong is what is wrong with the connection: that the context has ended, ErrGone for what a dead peer looks like, or err.
+func (l line) wrong(err error) error {
+	switch {
+	case l.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return l.ctx.Err()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return ErrGone
+	default:
+		return err
+	}
+}
 
 // send sends a message with descriptors, which stay open here.
 func (l line) send(m message, descriptors []int, within time.Duration) error {
@@ -83,15 +104,18 @@ func (l line) send(m message, descriptors []int, within time.Duration) error {
 		return fmt.Errorf("send %s: it has %d octets, at most %d can be sent", m.Kind, len(text), maxMessage)
 	}
 	l.conn.SetWriteDeadline(time.Now().Add(within))
+	if l.ctx.Err() != nil { // its end has set a deadline before
+		l.conn.SetWriteDeadline(time.Unix(1, 0))
+	}
 	var rights []byte
 	if len(descriptors) > 0 {
 		rights = unix.UnixRights(descriptors...)
 	}
 	if _, _, err := l.conn.WriteMsgUnix(binary.BigEndian.AppendUint32(nil, uint32(len(text))), rights, nil); err != nil {
-		return fmt.Errorf("send %s: %w", m.Kind, gone(err))
+		return fmt.Errorf("send %s: %w", m.Kind, l.wrong(err))
 	}
 	if _, err := l.conn.Write(text); err != nil {
-		return fmt.Errorf("send %s: %w", m.Kind, gone(err))
+		return fmt.Errorf("send %s: %w", m.Kind, l.wrong(err))
 	}
 	return nil
 }
@@ -105,6 +129,9 @@ func (l line) receive(within time.Duration, kinds ...string) (m message, descrip
 		}
 	}()
 	l.conn.SetReadDeadline(time.Now().Add(within))
+	if l.ctx.Err() != nil { // its end has set a deadline before
+		l.conn.SetReadDeadline(time.Unix(1, 0))
+	}
 	var length [4]byte
 	rights := make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, size, flags, _, err := l.conn.ReadMsgUnix(length[:], rights)
@@ -112,7 +139,7 @@ func (l line) receive(within time.Duration, kinds ...string) (m message, descrip
 		err = io.EOF
 	}
 	if err != nil {
-		return m, nil, fmt.Errorf("wait for %s: %w", kinds[0], gone(err))
+		return m, nil, fmt.Errorf("wait for %s: %w", kinds[0], l.wrong(err))
 	}
 	descriptors, err = descriptorsOf(rights[:size])
 	switch {
@@ -122,7 +149,7 @@ func (l line) receive(within time.Duration, kinds ...string) (m message, descrip
 		return m, descriptors, errors.New("receive descriptors: the kernel kept some back, as when a process is out of descriptors")
 	}
 	if _, err := io.ReadFull(l.conn, length[n:]); err != nil {
-		return m, descriptors, fmt.Errorf("receive %s: %w", kinds[0], gone(err))
+		return m, descriptors, fmt.Errorf("receive %s: %w", kinds[0], l.wrong(err))
 	}
 	octets := binary.BigEndian.Uint32(length[:])
 	if octets > maxMessage {
@@ -130,7 +157,7 @@ func (l line) receive(within time.Duration, kinds ...string) (m message, descrip
 	}
 	text := make([]byte, octets)
 	if _, err := io.ReadFull(l.conn, text); err != nil {
-		return m, descriptors, fmt.Errorf("receive %s: %w", kinds[0], gone(err))
+		return m, descriptors, fmt.Errorf("receive %s: %w", kinds[0], l.wrong(err))
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, descriptors, fmt.Errorf("receive %s: %w", kinds[0], err)
@@ -149,14 +176,6 @@ func (l line) receive(within time.Duration, kinds ...string) (m message, descrip
 		}
 	}
 	return m, descriptors, fmt.Errorf("receive %s: got %q", kinds[0], m.Kind)
-}
-
-// gone gives ErrGone for what a dead peer looks like.
-func gone(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		return ErrGone
-	}
-	return err
 }
 
 // descriptorsOf are those of the control part of a message.

@@ -27,7 +27,8 @@ const patience = 20 * time.Second
 // keeper is an owner with some sockets; it notes what it is asked for.
 type keeper struct {
 	sockets func() []Socket
-	refuse  error // of Freeze
+	refuse  error                 // of Freeze
+	during  func(context.Context) // of Offer; nil: nothing
 
 	mu    sync.Mutex // guards calls
 	calls []string
@@ -45,8 +46,11 @@ func (k *keeper) told() string {
 	return strings.Join(k.calls, " ")
 }
 
-func (k *keeper) Offer(context.Context) ([]Socket, []byte, error) {
+func (k *keeper) Offer(ctx context.Context) ([]Socket, []byte, error) {
 	k.note("offer")
+	if k.during != nil {
+		k.during(ctx)
+	}
 	return k.sockets(), []byte(`"offered"`), nil
 }
 
@@ -83,7 +87,7 @@ func newHouse(t *testing.T, k *keeper) *house {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan bool, 1)
-	go func() { result <- door.Serve(ctx, k) }()
+	go func() { result <- door.Serve(ctx, k) != nil }()
 	h.end = sync.OnceValue(func() bool { cancel(); return <-result })
 	t.Cleanup(func() { h.end() })
 	return h
@@ -97,7 +101,7 @@ func (h *house) knock(t *testing.T) line {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return line{conn.(*net.UnixConn)}
+	return line{conn.(*net.UnixConn), t.Context()}
 }
 
 // bound is a socket that was opened here, and its duplicates.
@@ -321,7 +325,7 @@ func TestOldSide(t *testing.T) {
 					return
 				}
 				defer conn.Close()
-				old := line{conn.(*net.UnixConn)}
+				old := line{conn.(*net.UnixConn), t.Context()}
 				if _, _, err := old.receive(patience, kindHello); err != nil {
 					t.Error(err)
 				}
@@ -417,5 +421,44 @@ func TestPassed(t *testing.T) {
 	s.Each(func(a netip.AddrPort) { addresses = append(addresses, a) })
 	if !slices.Contains(addresses, netip.MustParseAddrPort(udp.Address)) || !slices.Contains(addresses, netip.MustParseAddrPort(tcp.Address)) {
 		t.Errorf("addresses %v", addresses)
+	}
+}
+
+// TestStopping: what ends a process while it does something else ends what it would wait for next, on either side.
+func TestStopping(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	h := newHouse(t, &keeper{})
+	taking, err := TakeOver(ctx, h.path, "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := taking.Freeze(); !errors.Is(err, context.Canceled) {
+		t.Errorf("freeze when the new process is to end: error %v", err)
+	}
+	taking.Close()
+	ctx, cancel = context.WithCancel(t.Context())
+	if taking, err = TakeOver(ctx, h.path, "new"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := taking.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := taking.Serving(); !errors.Is(err, context.Canceled) {
+		t.Errorf("serving when the new process is to end: error %v", err)
+	}
+	taking.Close()
+
+	h = newHouse(t, &keeper{during: func(ctx context.Context) { // a signal comes meanwhile
+		go h.end()
+		<-ctx.Done()
+	}})
+	begin := time.Now()
+	if _, err := TakeOver(t.Context(), h.path, "new"); err == nil || !strings.Contains(err.Error(), "it is stopping") {
+		t.Errorf("an old process that is to end: error %v", err)
+	}
+	if handed := h.end(); handed || time.Since(begin) > 20*time.Second {
+		t.Errorf("handed over %v after %v", handed, time.Since(begin))
 	}
 }

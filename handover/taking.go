@@ -41,7 +41,7 @@ func TakeOver(ctx context.Context, path, program string) (_ *Taking, err error) 
 	if err != nil {
 		return nil, fmt.Errorf("ask the running gtmd to hand over: %w", err)
 	}
-	t := &Taking{Sockets: NewSockets(), line: line{conn.(*net.UnixConn)}}
+	t := &Taking{Sockets: NewSockets(), line: line{conn.(*net.UnixConn), ctx}}
 	t.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
 		if err != nil {
@@ -91,22 +91,25 @@ func (t *Taking) Freeze() (state []byte, err error) {
 	return m.Body, err
 }
 
-// Serving says that this process answers; the end of the context does not matter any more. It returns when the other one reads
+// Serving says that this process answers; from then on the end of the context does not matter any more. It returns when the other one reads
 // nothing any more, because it has left, has ended, or says nothing for long. On an error that one goes on, and this one must
 // not.
 func (t *Taking) Serving() error {
-	t.stop()
-	err := t.line.send(message{Kind: kindServing}, nil, sendTime)
-	if err == nil || errors.Is(err, ErrGone) {
-		_, _, err = t.line.receive(frozenTime, kindDone) // or the refusal that came before
+	if !t.stop() {
+		return fmt.Errorf("say that this gtmd answers: %w", t.line.ctx.Err())
 	}
+	l := t.line.regardless()
+	if err := l.send(message{Kind: kindServing}, nil, sendTime); err != nil && !errors.Is(err, ErrGone) {
+		return err // it was not said
+	}
+	_, _, err := l.receive(frozenTime, kindDone) // or the refusal that came before
 	if errors.Is(err, ErrGone) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
 	return err
 }
 
-// Close ends the conversation: before Serving, the other process goes on.
+// Close ends the conversation: before Serving, the other process goes on; after it, that one need not wait with its end.
 func (t *Taking) Close() {
 	t.stop()
 	t.line.conn.Close()

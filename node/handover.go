@@ -154,10 +154,13 @@ func (n *Node) serveDoor(ctx context.Context, door *handover.Door, path string) 
 		n.awaitMove(here, path)
 	})
 	o := &owner{node: n}
-	if !door.Serve(here, o) {
+	heir := door.Serve(here, o)
+	if heir == nil {
 		return false
 	}
+	n.successor = heir.PID
 	close(n.handedOver)
+	heir.Wait() // also Close does: who supervises this process has to know the other one before it ends
 	<-ctx.Done()
 	o.thaw()
 	return true
@@ -197,3 +200,7 @@ func (n *Node) tellMoved() {
 
 // HandedOver is closed when another process has taken over: nothing is read any more, and Close is due.
 func (n *Node) HandedOver() <-chan struct{} { return n.handedOver }
+
+// Successor is the number of the process that has taken over; it may be read once HandedOver is closed. 0: it is in a PID
+// namespace that this process does not see.
+func (n *Node) Successor() int { return n.successor }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -273,4 +274,194 @@ func (s *site) replaceUnder(old *node.Node, load func()) *node.Node {
 	next := s.replace(old)
 	<-done
 	return next
+}
+
+// TestReloadDuringTakeOver: a reload that waits for a take-over, as that of SIGHUP, whose goroutine ends the node afterwards,
+// returns once another process has taken over.
+func TestReloadDuringTakeOver(t *testing.T) {
+	s := newSite(t, 2)
+	n := s.start(fixed(t), pools, instance)
+	taking, err := handover.TakeOver(t.Context(), s.path("admin.sock.takeover"), "next")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := taking.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	reloaded := make(chan error, 1)
+	go func() { reloaded <- n.Reload(context.Background()) }()
+	if err := taking.Serving(); err != nil {
+		t.Fatal(err)
+	}
+	taking.Sockets.Close()
+	taking.Close()
+	select {
+	case err := <-reloaded:
+		contains(t, err, "another gtmd has taken over")
+	case <-time.After(10 * time.Second):
+		t.Error("the reload waits for the end of a node that nobody ends meanwhile")
+	}
+	n.Close()
+	os.Remove(s.path("admin.sock")) // which is the other one's
+	leaksNothing(t, s)
+}
+
+// TestTakeOverWidelyBound: the addresses of the admin API that package net binds in another way than they are written are found.
+func TestTakeOverWidelyBound(t *testing.T) {
+	for _, host := range []string{"0.0.0.0", "[::]", ""} {
+		s := newSite(t, 2)
+		head, port := fixed(t), widePort(t)
+		line := strings.Split(strings.Split(head, "[admin]\n")[1], "\n")[0]
+		if err := os.WriteFile(s.path("token"), []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		head = strings.Replace(head, line, fmt.Sprintf("listen = \"%s:%s\"\ntoken_file = \"token\"", host, port), 1)
+		n := s.start(head, pools, instance)
+		n = s.replace(n)
+		equal(t, "port", fmt.Sprint(n.AdminAddress().(*net.TCPAddr).Port), port)
+		n.Close()
+	}
+}
+
+// widePort is a port that is free on every IPv4 address, over UDP and TCP. It is below those that the kernel gives to clients, of
+// which one may come and take it meanwhile.
+func widePort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("0.0.0.0:%d", 20000+rand.IntN(10000))
+		u, err := net.ListenPacket("udp4", address)
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp4", address)
+		u.Close()
+		if err != nil {
+			continue
+		}
+		l.Close()
+		_, port, _ := net.SplitHostPort(address)
+		return port
+	}
+	t.Fatal("no port is free on every address")
+	return ""
+}
+
+// listening is a configuration whose first listener is another.
+func listening(head, address string) string {
+	line := strings.Split(strings.Split(head, "[dns]\n")[1], "\n")[0]
+	return strings.Replace(head, line, fmt.Sprintf("listen = [%q]", address), 1)
+}
+
+// TestTakeOverNarrower: an address of the successor that was part of the wildcard address of the node that runs is answered
+// all the time, also while the successor meets new addresses.
+func TestTakeOverNarrower(t *testing.T) {
+	s := newSite(t, 3)
+	ip := nextAddress().String()
+	head, port := fixed(t), widePort(t)
+	wide, narrow := listening(head, "0.0.0.0:"+port), listening(head, ip+":"+port)
+	n := s.start(wide, pools, instance)
+	// The new address takes its connection and says nothing: it is met only when the probe has timed out for the second time.
+	s.origins[2].stop()
+	silent, err := net.Listen("tcp", s.origins[2].address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	slow := strings.NewReplacer(`timeout  = "200ms"`, `timeout  = "1s"`, `interval = "200ms"`, `interval = "1s"`)
+	s.write(slow.Replace(narrow), strings.Replace(pools, `"$1"`, `"$1", "$2"`, 1), instance)
+	done := make(chan struct{})
+	slowest := time.Duration(0)
+	n = s.replaceUnder(n, func() {
+		defer close(done)
+		client := dns.Client{Timeout: 5 * time.Second}
+		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			_, took, err := client.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), ip+":"+port)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			slowest = max(slowest, took)
+		}
+	})
+	<-done
+	if slowest > 500*time.Millisecond {
+		t.Errorf("the slowest reply took %v: queries waited for the successor", slowest)
+	}
+	n.Close()
+}
+
+// TestServingBeforeTheEnd: who is told of the new process is told while the old one is there, however soon that is closed.
+func TestServingBeforeTheEnd(t *testing.T) {
+	s := newSite(t, 2)
+	old := s.start(fixed(t), pools, instance)
+	ended := make(chan struct{})
+	go func() {
+		<-old.HandedOver()
+		old.Close()
+		close(ended)
+	}()
+	o := s.options()
+	o.TakeOver = true
+	o.Serving = func(n *node.Node) {
+		equal(t, "took over", n.TookOver(), true)
+		equal(t, "answer", answer(n, dns.TypeA, ""), s.origins[0].String())
+		select {
+		case <-ended:
+			t.Error("the old node has ended before anybody knew the new one")
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	n, err := node.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	n.Close()
+	leaksNothing(t, s)
+}
+
+// TestTakeOverWider: queries in the socket of an address that the successor has only as part of a wildcard address are answered.
+func TestTakeOverWider(t *testing.T) {
+	s := newSite(t, 2)
+	head, port := fixed(t), widePort(t)
+	n := s.start(listening(head, nextAddress().String()+":"+port), pools, instance)
+	address := n.Addresses()[0]
+	s.write(listening(head, "0.0.0.0:"+port), pools, instance)
+	conn, err := net.Dial("udp", address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	over := make(chan struct{})
+	asked := make(chan int)
+	go func() {
+		packet, _ := new(dns.Msg).SetQuestion(name, dns.TypeA).Pack()
+		for i := 0; ; i++ {
+			select {
+			case <-over:
+				asked <- i
+				return
+			case <-time.After(20 * time.Microsecond):
+				binary.BigEndian.PutUint16(packet, uint16(i))
+				conn.Write(packet)
+			}
+		}
+	}()
+	answered := make(chan int)
+	go func() {
+		reply, n := make([]byte, 512), 0
+		for {
+			conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+			if _, err := conn.Read(reply); err != nil {
+				answered <- n
+				return
+			}
+			n++
+		}
+	}()
+	n = s.replace(n)
+	time.Sleep(50 * time.Millisecond)
+	close(over)
+	equal(t, "answered", <-answered, <-asked)
+	n.Close()
 }

@@ -41,6 +41,9 @@ type Options struct {
 	// Loaded, when not nil, is called by a goroutine of the node some time after a configuration or a database has been
 	// loaded, or refused: what loading took is no longer needed then.
 	Loaded func()
+	// Serving, when not nil, is called before Start returns, once queries are answered. A process that was taken over from does
+	// not end before it has returned, or some seconds are over.
+	Serving func(*Node)
 	// TakeOver has the node take the sockets and the state over from one that runs with the same admin socket, if there is
 	// one, in this process or in another.
 	TakeOver bool
@@ -83,6 +86,7 @@ type Node struct {
 	sockets    *handover.Sockets // that others have opened
 	moved      chan struct{}     // holds a token when the door may have another place
 	handedOver chan struct{}     // closed when another process has taken over
+	successor  int               // its number; written before that
 	left       atomic.Bool       // another process has the sockets and the state
 	tookOver   bool
 
@@ -92,6 +96,9 @@ type Node struct {
 }
 
 var errStopping = errors.New("gtmd is stopping")
+
+// ErrHandedOver is returned by Reload when another process has taken over meanwhile: it is for that one to load.
+var ErrHandedOver = errors.New("another gtmd has taken over")
 
 // Start loads the configuration, takes up the saved state, begins to probe, and returns when queries are answered: at
 // once with saved verdicts, else after the first round of probes or the configured wait, whichever comes first. On an
@@ -148,14 +155,14 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	n.dns.Inherit(n.sockets)
 	n.admin.Inherit(n.sockets)
-	// Both servers are bound before anything is probed and before the state is touched: a second gtmd that does not take over
-	// ends here, without a trace.
-	change, err := n.prepare(c)
-	if err != nil {
-		return nil, err
-	}
-	undo = append(undo, change.discard)
+	var change *listeners
 	if taking == nil {
+		// Both servers are bound before anything is probed and before the state is touched: a second gtmd that does not take over
+		// ends here, without a trace.
+		if change, err = n.prepare(c); err != nil {
+			return nil, err
+		}
+		undo = append(undo, change.discard)
 		saved = n.saved(c)
 	}
 	if n.resolver, err = resolver.NewWithSaved(c.File.Resolver, saved.Names, n.log, n.registry); err != nil {
@@ -169,7 +176,16 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		return nil, err
 	}
 	if taking != nil {
-		if saved, err = n.still(ctx, taking, p, saved); err != nil {
+		met, err := n.meet(ctx, p, saved.Targets)
+		if err != nil {
+			return nil, err
+		}
+		// Not before: an address that is part of a wildcard address of the other process has its queries from here on.
+		if change, err = n.prepare(c); err != nil {
+			return nil, err
+		}
+		undo = append(undo, change.discard)
+		if saved, err = n.still(taking, met, saved); err != nil {
 			return nil, err
 		}
 	}
@@ -236,6 +252,12 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.running.Go(func() { n.runTidier(running) })
 	door, path := n.openDoor()
 	n.running.Go(func() { n.runDoor(running, door, path) })
+	if o.Serving != nil {
+		o.Serving(n)
+	}
+	if taking != nil {
+		taking.Close()
+	}
 	return n, nil
 }
 

@@ -18,6 +18,8 @@ func (n *Node) Reload(ctx context.Context) error {
 	select {
 	case n.loading <- struct{}{}:
 		defer func() { <-n.loading }()
+	case <-n.handedOver:
+		return ErrHandedOver
 	case <-n.stopped:
 		return errStopping
 	case <-ctx.Done():

@@ -74,13 +74,9 @@ func originOf(text []byte) (origin, error) {
 	return origin{body, h.Generation, h.CookieSecret}, nil
 }
 
-// still has the other node stand still, when all that takes time is done, and returns its last state. Addresses that it
-// does not know are probed before.
-func (n *Node) still(ctx context.Context, taking *handover.Taking, p *plan, offered origin) (origin, error) {
-	met, err := n.meet(ctx, p, offered.Targets)
-	if err != nil {
-		return offered, err
-	}
+// still has the other node stand still, when all that takes time is done, and returns its last state, with what was met of
+// targets that it does not know.
+func (n *Node) still(taking *handover.Taking, met map[string]healthcheck.Saved, offered origin) (origin, error) {
 	last := offered
 	state, err := taking.Freeze()
 	switch {
@@ -146,7 +142,6 @@ func (n *Node) takeOver(taking *handover.Taking, change *listeners, w *world) er
 		n.dns.Close()
 		return fmt.Errorf("take over from the gtmd that runs: %w", err)
 	}
-	taking.Close()
 	n.dns.Own()
 	n.tookOver = true
 	n.log.Info("took over", "pid", taking.PID, "version", taking.Program, "generation", w.view.Generation,
@@ -156,12 +151,15 @@ func (n *Node) takeOver(taking *handover.Taking, change *listeners, w *world) er
 
 // settle ends the use of sockets that other processes have opened, and says which were of no use.
 func (n *Node) settle() {
+	var gone []handover.Socket
 	for _, s := range n.sockets.Unused() {
 		if s.Held {
 			n.log.Warn("nobody reads a socket that was passed: the configuration does not ask for it", "socket", s.String())
 		} else {
 			n.log.Info("stopped listening", "socket", s.String())
+			gone = append(gone, s)
 		}
 	}
+	n.dns.Finish(gone)
 	n.sockets.Settle()
 }

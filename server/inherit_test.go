@@ -214,3 +214,38 @@ func TestLeaveOverTLS(t *testing.T) {
 		t.Error("the connection of the one that has left stays open")
 	}
 }
+
+// TestLeaveLetsSleep: a server that has left leaves no timeout in the sockets, whose readers would wake up for nothing for ever:
+// neither in those of the one that goes on after all, nor in those of one that has waited for it no longer.
+func TestLeaveLetsSleep(t *testing.T) {
+	old := newServer(t, options("127.0.0.1:0"))
+	apply(t, old, on(options(), first(old)))
+	next := heir(t, socketsOf(t, old), on(options(), first(old)))
+	for _, pair := range []struct{ leaves, stays *Server }{{next, old}, {old, heir(t, socketsOf(t, old), on(options(), first(old)))}} {
+		pair.leaves.Leave()
+		pair.leaves.Close()
+		all, err := pair.stays.Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range all {
+			timeout, err := unix.GetsockoptTimeval(one.FD, unix.SOL_SOCKET, unix.SO_RCVTIMEO)
+			if err != nil || timeout.Nano() != 0 {
+				t.Errorf("%s has a timeout of %d ns, error %v", one, timeout.Nano(), err)
+			}
+		}
+		handover.Close(all)
+	}
+}
+
+// socketsOf are the sockets of a server, for another one.
+func socketsOf(t *testing.T, s *Server) *handover.Sockets {
+	t.Helper()
+	all, err := s.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := handover.NewSockets(all...)
+	t.Cleanup(sockets.Close)
+	return sockets
+}

@@ -24,13 +24,14 @@ type udpWorker interface {
 	// run returns when stop was called and what had arrived by then is answered, or drainTime is over.
 	run()
 	stop()
-	// leave is stop for a socket that another process reads now: run returns when what it has read is answered.
+	// leave is stop for a socket that another process reads now: run returns when what it has read is answered. Then close is
+	// called, too.
 	leave()
-	// own is called when others have stopped or left that read the same socket.
+	// own is called when others have stopped or left that read the same socket, so that it is as if they had never been.
 	own()
 	// socket is a duplicate of the socket.
 	socket() (handover.Socket, error)
-	// close is for a worker that was never run.
+	// close is for a worker that was never run, or has left.
 	close()
 }
 
@@ -188,6 +189,11 @@ func (l *listener) leave() {
 		w.leave()
 	}
 	l.done.Wait()
+	// Who reads them now may not know when this one has left: it may have been stopped for long, or have been refused.
+	for _, w := range l.workers {
+		w.own()
+		w.close()
+	}
 }
 
 // sockets are duplicates of all sockets of the listener.

@@ -258,6 +258,31 @@ func (s *Server) Sockets() (all []handover.Socket, err error) {
 	return all, nil
 }
 
+// Finish answers what the UDP sockets among some hold, which nobody reads any more, and has the kernel give what comes then to a
+// socket of ours that has the port on every address, if there is one. The sockets stay the caller's.
+func (s *Server) Finish(sockets []handover.Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var finishing sync.WaitGroup
+	for _, one := range sockets {
+		address, err := netip.ParseAddrPort(one.Address)
+		if err != nil || one.Network != "udp" {
+			continue
+		}
+		duplicate, err := one.Duplicate()
+		if err != nil {
+			continue // what it holds is lost
+		}
+		w, err := s.inheritUDP(duplicate, address, s.options)
+		if err != nil {
+			continue
+		}
+		w.stop()
+		finishing.Go(w.run)
+	}
+	finishing.Wait()
+}
+
 // Own is called when the process that sockets were inherited from has left.
 func (s *Server) Own() {
 	s.mu.Lock()

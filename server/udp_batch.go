@@ -91,7 +91,11 @@ func (w *batchWorker) run() {
 	defer runtime.UnlockOSThread()
 	count := w.server.stats.join(true)
 	defer w.server.stats.leave(count)
-	defer unix.Close(w.fd)
+	defer func() {
+		if !w.left.Load() {
+			unix.Close(w.fd)
+		}
+	}()
 	w.thread.Store(int32(unix.Gettid()))
 	defer w.thread.Store(0)
 	r := w.server.responder(count)

@@ -82,6 +82,8 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 	}
 	successor := newUpgrade(o.Logger)
 
+	// systemd takes the end of its main process for that of the service: it has to know the new one before the old one ends.
+	o.Serving = func(n *node.Node) { notify(o.Logger, readiness(n)) }
 	n, err := node.Start(ctx, o)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		o.Logger.Info("stopped before queries were answered")
@@ -90,12 +92,25 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 	if err != nil {
 		return fmt.Errorf("gtmd does not start:\n%w", err)
 	}
-	notify(o.Logger, readiness(n))
 	stopWatchdog := startWatchdog(ctx, n, o.Logger)
 	if ready != nil {
 		ready(n)
 	}
+	// leave ends this process when another one has taken over.
+	leave := func() {
+		// systemd is told by the other process: STOPPING=1 would be taken for the end of the service.
+		stopWatchdog()
+		passOn(hangups, n, o.Logger)
+		n.Close()
+		passOn(hangups, n, o.Logger)
+	}
 	for {
+		select {
+		case <-n.HandedOver(): // whatever else there is: the other process is not to be ended for it
+			leave()
+			return nil
+		default:
+		}
 		select {
 		case <-ctx.Done():
 			notify(o.Logger, daemon.SdNotifyStopping)
@@ -104,7 +119,12 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 			n.Close()
 			return nil
 		case <-hangups:
-			reload(ctx, n, o.Logger)
+			if errors.Is(reload(ctx, n, o.Logger), node.ErrHandedOver) {
+				select {
+				case hangups <- syscall.SIGHUP: // for passOn
+				default:
+				}
+			}
 		case <-dumps:
 			dump(n, o.Logger)
 		case <-upgrades:
@@ -114,11 +134,24 @@ func serve(ctx context.Context, o node.Options, ready func(*node.Node)) error {
 		case <-successor.bound.C:
 			successor.giveUp()
 		case <-n.HandedOver():
-			// systemd is told by the other process: STOPPING=1 would be taken for the end of the service.
-			stopWatchdog()
-			n.Close()
+			leave()
 			return nil
 		}
+	}
+}
+
+// passOn has the process that has taken over do the reload that this one was asked for and has not done: what that one has
+// loaded may be older.
+func passOn(hangups <-chan os.Signal, n *node.Node, log *slog.Logger) {
+	select {
+	case <-hangups:
+	default:
+		return
+	}
+	if n.Successor() == 0 {
+		log.Warn("a reload was asked for, and is not done: another gtmd has taken over")
+	} else if err := syscall.Kill(n.Successor(), syscall.SIGHUP); err != nil {
+		log.Warn("a reload was asked for: tell the gtmd that has taken over", "pid", n.Successor(), "error", err)
 	}
 }
 
@@ -132,16 +165,20 @@ func readiness(n *node.Node) string {
 }
 
 // reload reloads on SIGHUP; the node logs how it went.
-func reload(ctx context.Context, n *node.Node, log *slog.Logger) {
+func reload(ctx context.Context, n *node.Node, log *slog.Logger) error {
 	// systemd 253 and later wants to know when the reload began (sd_notify(3)); older ones ignore it.
 	var now unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
 	notify(log, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
-	status := "STATUS=serving"
-	if err := n.Reload(ctx); err != nil {
+	status, err := "STATUS=serving", n.Reload(ctx)
+	switch {
+	case errors.Is(err, node.ErrHandedOver):
+		return err // what the service does is for the other process to say
+	case err != nil:
 		status = "STATUS=the last reload was refused, the old configuration serves on"
 	}
 	notify(log, daemon.SdNotifyReady+"\n"+status)
+	return err
 }
 
 // dump logs what is in force and what is down.

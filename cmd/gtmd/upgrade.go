@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ type upgrade struct {
 // newUpgrade notes by what path this process was started. A path that leads through symbolic links is kept as it is, so that a
 // link that points to another version by then leads there.
 func newUpgrade(log *slog.Logger) *upgrade {
-	u := &upgrade{log: log, program: os.Args[0], args: os.Args, bound: time.NewTimer(upgradeBound)}
+	u := &upgrade{log: log, program: os.Args[0], args: successorArguments(os.Args), bound: time.NewTimer(upgradeBound)}
 	u.bound.Stop()
 	if !strings.ContainsRune(u.program, '/') {
 		if found, err := exec.LookPath(u.program); err == nil {
@@ -41,7 +42,7 @@ func newUpgrade(log *slog.Logger) *upgrade {
 	return u
 }
 
-// start starts the new process, with the arguments and the environment of this one.
+// start starts the new process, with the arguments and the environment of this one but for what is not for it.
 func (u *upgrade) start() {
 	if u.process != nil {
 		u.log.Warn("an upgrade is under way already", "pid", u.process.Pid)
@@ -57,6 +58,14 @@ func (u *upgrade) start() {
 	u.log.Info("upgrade: the program that is now there is started, and takes over when it is ready", "program", u.program, "pid", process.Pid)
 	u.process = process
 	u.bound.Reset(upgradeBound)
+}
+
+// successorArguments are arguments without the flag that says not to take over, which is what a successor is for.
+func successorArguments(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(one string) bool {
+		flag, _, _ := strings.Cut(one, "=")
+		return flag == "--no-take-over"
+	})
 }
 
 // successorEnvironment is an environment without what systemd meant for this process alone. Without WATCHDOG_PID,
