@@ -408,6 +408,9 @@ func TestPassed(t *testing.T) {
 		os.NewFile(uintptr(udpAgain().FD), "dns"), os.NewFile(uintptr(tcpAgain().FD), "dns"), os.NewFile(uintptr(udpAgain().FD), "twice"),
 		os.NewFile(uintptr(mute), "mute"), os.NewFile(uintptr(packet), "packet"), null,
 	})
+	if s == nil {
+		t.Fatalf("the good sockets are lost with the others: %v", err)
+	}
 	defer s.Close()
 	for _, want := range []string{`"mute"`, "does not listen", `"packet"`, "of no use here", `"/dev/null"`, "is no socket"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

