@@ -141,8 +141,8 @@ func (w *watch) take() {
 }
 
 // judge says what the first answer of a life is: "as before", "turned" when it is another one, for which there is a reason,
-// "none", or what is wrong with it. The life before ended at last, and this one began at begin.
-func (w *watch) judge(i int, s service, last, begin time.Time, o *truth) string {
+// "none", or what is wrong with it. The life before ended at last, politely or not, and this one began at begin.
+func (w *watch) judge(i int, s service, last time.Time, polite bool, begin time.Time, o *truth) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range w.since[i] {
@@ -159,9 +159,10 @@ func (w *watch) judge(i int, s service, last, begin time.Time, o *truth) string 
 	case slices.Contains(w.before[i], w.since[i][0].answer):
 		return "as before"
 	}
-	// The probes of this life, and a streak that was saved, may have turned the verdict before the first answer.
+	// The probes of this life, and a streak that was saved, may have turned the verdict before the first answer. A life that
+	// ends politely saves what its probes have seen while it answered no more.
 	first := w.since[i][0]
-	if up := first.answer == s.Primary[0]; o.was(up, begin.Add(-lostBound), first.at) && first.at.Sub(begin) > 10*time.Millisecond {
+	if up := first.answer == s.Primary[0]; o.was(up, begin.Add(-lostBound), first.at) && (polite || first.at.Sub(begin) > 10*time.Millisecond) {
 		return "turned"
 	}
 	return fmt.Sprintf("the first answer is %s, %v after the start and %v after the kill; before that it was %s",
