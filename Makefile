@@ -50,12 +50,13 @@ bench-probes: build
 fuzz:
 	.ci/fuzz $(FUZZTIME)
 
-## lint: formatting, vet, staticcheck
+## lint: formatting, vet, staticcheck, and that it builds where UDP is that of package net
 lint:
 	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "gofmt -s would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags e2e ./e2e
 	$(GO) vet -tags portable ./server/...
+	CGO_ENABLED=0 GOOS=freebsd $(GO) build -o /dev/null ./cmd/gtmd
 	$(GO) tool -modfile=tools.mod staticcheck ./...
 
 ## check: what a change must pass before it is shown to anyone

@@ -130,15 +130,15 @@ func (d *Door) give(ctx context.Context, l line, owner Owner) (_ *Heir, err erro
 	if err != nil {
 		return nil, fmt.Errorf("look who wants to take over: %w", err)
 	}
-	if !mayTake(who.Uid, os.Geteuid()) {
-		return nil, fmt.Errorf("process %d of user %d may not take over: only user %d and root may", who.Pid, who.Uid, os.Geteuid())
+	if !mayTake(who.UID, os.Geteuid()) {
+		return nil, fmt.Errorf("process %d of user %d may not take over: only user %d and root may", who.PID, who.UID, os.Geteuid())
 	}
 	hello, _, err := l.receive(helloTime, kindHello)
 	if err != nil {
 		return nil, err
 	}
 	begin := time.Now()
-	d.log.Info("another gtmd takes over", "pid", who.Pid, "version", hello.Program)
+	d.log.Info("another gtmd takes over", "pid", who.PID, "version", hello.Program)
 	sockets, state, err := owner.Offer(ctx)
 	if err != nil {
 		return nil, err
@@ -174,10 +174,16 @@ func (d *Door) give(ctx context.Context, l line, owner Owner) (_ *Heir, err erro
 		return nil, err
 	}
 	owner.Leave()
-	d.log.Info("handed over: another gtmd answers now", "pid", who.Pid, "version", hello.Program, "sockets", len(sockets),
+	d.log.Info("handed over: another gtmd answers now", "pid", who.PID, "version", hello.Program, "sockets", len(sockets),
 		"took", time.Since(begin).Round(time.Millisecond), "frozen", time.Since(frozen).Round(100*time.Microsecond))
 	l.regardless().send(message{Kind: kindDone}, nil, sendTime) // the end of this process says the same
-	return &Heir{PID: int(who.Pid), conn: l.conn}, nil
+	return &Heir{PID: who.PID, conn: l.conn}, nil
+}
+
+// credentials are the process and the user at the other end of a connection.
+type credentials struct {
+	PID int
+	UID uint32
 }
 
 // mayTake reports whether a process of a user may take the sockets of one of another.

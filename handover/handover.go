@@ -199,17 +199,3 @@ func closeAll(descriptors []int) {
 		unix.Close(fd)
 	}
 }
-
-// peer is who is at the other end of a connection.
-func (l line) peer() (*unix.Ucred, error) {
-	raw, err := l.conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var who *unix.Ucred
-	var failure error
-	if err := raw.Control(func(fd uintptr) { who, failure = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return nil, err
-	}
-	return who, failure
-}

@@ -53,10 +53,10 @@ func TakeOver(ctx context.Context, path, program string) (_ *Taking, err error) 
 	if err != nil {
 		return nil, fmt.Errorf("look who would hand over: %w", err)
 	}
-	if me := os.Geteuid(); me != 0 && who.Uid != 0 && int(who.Uid) != me {
-		return nil, fmt.Errorf("process %d of user %d answers on %s: taking over from another user is refused", who.Pid, who.Uid, path)
+	if me := os.Geteuid(); me != 0 && who.UID != 0 && int(who.UID) != me {
+		return nil, fmt.Errorf("process %d of user %d answers on %s: taking over from another user is refused", who.PID, who.UID, path)
 	}
-	t.PID = int(who.Pid)
+	t.PID = int(who.PID)
 	if err := t.line.send(message{Kind: kindHello, Program: program}, nil, helloTime); err != nil {
 		return nil, err
 	}

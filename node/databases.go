@@ -59,7 +59,7 @@ func stampOf(path string) stamp {
 	}
 	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if system, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.changed, s.device, s.inode = system.Ctim, uint64(system.Dev), system.Ino
+		s.changed, s.device, s.inode = changeTime(system), uint64(system.Dev), system.Ino
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net"
 	"net/netip"
@@ -113,4 +114,15 @@ func retire(fd int) {
 		}
 	}
 	unix.Connect(fd, name)
+}
+
+// checkFamily refuses a socket that was passed for an IPv6 address and takes IPv4 beside it.
+func checkFamily(fd int, address netip.AddrPort) error {
+	if !address.Addr().Is6() {
+		return nil
+	}
+	if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err != nil || only == 0 {
+		return errors.New("it takes IPv4, too (with systemd: set BindIPv6Only=ipv6-only)")
+	}
+	return nil
 }

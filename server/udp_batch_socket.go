@@ -3,7 +3,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,10 +30,8 @@ func (s *Server) inheritUDP(socket handover.Socket, address netip.AddrPort, opti
 	if err == nil {
 		err = prepareSocket(socket.FD, address)
 	}
-	if err == nil && address.Addr().Is6() {
-		if only, optionErr := unix.GetsockoptInt(socket.FD, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); optionErr != nil || only == 0 {
-			err = errors.New("it takes IPv4, too (with systemd: set BindIPv6Only=ipv6-only)")
-		}
+	if err == nil {
+		err = checkFamily(socket.FD, address)
 	}
 	if err != nil {
 		unix.Close(socket.FD)

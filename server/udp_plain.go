@@ -42,7 +42,11 @@ func (s *Server) openUDP(address netip.AddrPort, options Options) (udpWorker, ne
 func (s *Server) inheritUDP(socket handover.Socket, address netip.AddrPort, options Options) (udpWorker, error) {
 	f := os.NewFile(uintptr(socket.FD), socket.String())
 	defer f.Close() // FilePacketConn duplicates it
-	conn, err := net.FilePacketConn(f)
+	err := checkFamily(socket.FD, address)
+	var conn net.PacketConn
+	if err == nil {
+		conn, err = net.FilePacketConn(f)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("use the socket %s that was passed: %w", socket, err)
 	}
