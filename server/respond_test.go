@@ -236,3 +236,20 @@ func TestRespondChooses(t *testing.T) {
 		t.Error("sticky changes its mind")
 	}
 }
+
+// A02 (RFC 2181 section 5): an answer has the whole RRset, and no record twice.
+func TestCompleteRRset(t *testing.T) {
+	r, _ := newResponder(t, false)
+	for name, want := range map[string]int{"all.gtm.test.": 4, "big.gtm.test.": 560} {
+		for range 10 { // whatever the rotation
+			m := unpacked(t, r.Respond(nil, packet(t, name, dns.TypeA, 0, ""), client, maxMessage))
+			seen := map[string]bool{}
+			for _, rr := range m.Answer {
+				seen[rr.(*dns.A).A.String()] = true
+			}
+			if len(m.Answer) != want || len(seen) != want {
+				t.Fatalf("%s: %d records, %d of them different, want %d", name, len(m.Answer), len(seen), want)
+			}
+		}
+	}
+}
