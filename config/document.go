@@ -41,6 +41,9 @@ func parseDivided(name, text string, length, size int) (*document, *Problem) {
 	if strings.HasPrefix(doc.text, "\xff\xfe") || strings.HasPrefix(doc.text, "\xfe\xff") {
 		return nil, &Problem{File: name, Line: 1, Column: 1, Message: "the file is UTF-16: want UTF-8"}
 	}
+	if strings.HasPrefix(doc.text, byteOrderMark) { // The parser would take off this one.
+		return nil, &Problem{File: name, Line: 1, Column: 1, Message: "the file begins with two byte order marks: want one or none"}
+	}
 	o := outlined(doc.text, size)
 	if o.deep >= 0 {
 		return nil, doc.problem(o.deep, fmt.Sprintf("lists and tables nest more than %d deep", maxNesting))

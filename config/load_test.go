@@ -15,6 +15,7 @@ func TestSyntax(t *testing.T) {
 		{"watch = true\nwatch = false", "gtmd.toml:2:1: Key 'watch' has already been defined."},
 		{"[dns]\n[dns]", "gtmd.toml:2:2: Key 'dns' has already been defined."},
 		{"\xff\xfea", "gtmd.toml:1:1: the file is UTF-16: want UTF-8"},
+		{"\ufeff\ufeffwatch = true", `gtmd.toml:1:1: the file begins with two byte order marks: want one or none`},
 		{"\ufeffwatc = true", `gtmd.toml:1:1: unknown key "watc": did you mean "watch"?`},
 		{"watc = true\r\nwatch = 1\r\n", "gtmd.toml:1:1: unknown key \"watc\": did you mean \"watch\"?\ngtmd.toml:2:1: watch: want true or false, not the integer 1"},
 	} {

@@ -93,6 +93,7 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 // readHeader reads the lines up to the empty one, and keeps what a probe needs.
 func readHeader(in *inbox, minor byte) (location string, frame framing, err error) {
 	var encodings []string
+	isLocated := false
 	for first := true; ; first = false {
 		line, err := in.field()
 		if err != nil {
@@ -106,8 +107,10 @@ func readHeader(in *inbox, minor byte) (location string, frame framing, err erro
 			return "", framing{}, err
 		}
 		switch {
-		case bytes.EqualFold(name, []byte("Location")) && location == "":
-			location = string(value)
+		case bytes.EqualFold(name, []byte("Location")):
+			if !isLocated { // The first one counts, even an empty one.
+				location, isLocated = string(value), true
+			}
 		case bytes.EqualFold(name, []byte("Content-Length")):
 			frame.lengths = append(frame.lengths, string(value))
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
@@ -139,7 +142,7 @@ func parseField(line []byte, first bool) (name, value []byte, err error) {
 			return nil, nil, fmt.Errorf("the header %s has a control character in its value", excerpt(name))
 		}
 	}
-	return name, bytes.Trim(value, " \t"), nil
+	return name, bytes.TrimLeft(value, " \t"), nil
 }
 
 // excerpt quotes the start of what an origin has sent.

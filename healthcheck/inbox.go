@@ -47,12 +47,15 @@ func (in *inbox) line() ([]byte, error) {
 	return bytes.TrimSuffix(line[:len(line)-1], []byte("\r")), nil
 }
 
-// field takes the next line of a header together with those that continue it (RFC 9112, section 5.2: obs-fold). The
-// empty line ends the header.
+// field takes the next line of a header together with those that continue it (RFC 9112, section 5.2: obs-fold), each without
+// white space at its end. The empty line ends the header. One that continues with nothing ends with a space, as net/http has it.
 func (in *inbox) field() ([]byte, error) {
 	line, err := in.line()
 	if err != nil || len(line) == 0 {
 		return line, err
+	}
+	if trimmed := bytes.TrimRight(line, " \t"); len(trimmed) > 0 { // else it is no header, and no end of one
+		line = trimmed
 	}
 	for whole := false; ; whole = true {
 		next, err := in.peek()
