@@ -48,6 +48,9 @@ func parseDivided(name, text string, length, size int) (*document, *Problem) {
 	if o.deep >= 0 {
 		return nil, doc.problem(o.deep, fmt.Sprintf("lists and tables nest more than %d deep", maxNesting))
 	}
+	if o.twice >= 0 {
+		return nil, doc.problem(o.twice, "a dotted key has made this key a table before: want it once")
+	}
 	if len(doc.text) >= length && o.isDivided {
 		if tree, err := parseTOML(o.rest); err == nil {
 			doc.tree, doc.pieces = tree, o.pieces

@@ -15,6 +15,8 @@ func TestSyntax(t *testing.T) {
 		{"watch = true\nwatch = false", "gtmd.toml:2:1: Key 'watch' has already been defined."},
 		{"[dns]\n[dns]", "gtmd.toml:2:2: Key 'dns' has already been defined."},
 		{"\xff\xfea", "gtmd.toml:1:1: the file is UTF-16: want UTF-8"},
+		{"dns.workers = 2\ndns = 1", `gtmd.toml:2:1: a dotted key has made this key a table before: want it once`},
+		{"geo = { a.b.c = 2, \"a\".b = 1 }", `gtmd.toml:1:20: a dotted key has made this key a table before: want it once`},
 		{"\ufeff\ufeffwatch = true", `gtmd.toml:1:1: the file begins with two byte order marks: want one or none`},
 		{"\ufeffwatc = true", `gtmd.toml:1:1: unknown key "watc": did you mean "watch"?`},
 		{"watc = true\r\nwatch = 1\r\n", "gtmd.toml:1:1: unknown key \"watc\": did you mean \"watch\"?\ngtmd.toml:2:1: watch: want true or false, not the integer 1"},

@@ -117,6 +117,17 @@ type locator struct {
 	top    string         // the first part of the last key of a line
 	depth  int
 	isDeep bool // it ended because values nest too deep
+	// scope numbers the tables whose keys are read: those of headers, and inline ones. Dotted are the tables that dotted keys have
+	// made in them: the parser would pass over a value for such a table without a word.
+	scope, scopes int
+	dotted        map[dottedKey]bool
+	isTwice       bool // it ended because a key has both
+}
+
+// dottedKey is a table that a dotted key has made: a.b of a.b.c = 1.
+type dottedKey struct {
+	scope int
+	path  string
 }
 
 // join is join, where paths are wanted.
@@ -165,6 +176,8 @@ func (l *locator) readHeader() bool {
 		return false
 	}
 	l.header = heading{parts[0].name, isArray && len(parts) == 1}
+	l.scopes++
+	l.scope = l.scopes
 	path := l.descend("", parts[:len(parts)-1], start)
 	path = l.join(path, parts[len(parts)-1].name)
 	l.mark(path, start)
@@ -187,12 +200,36 @@ func (l *locator) pair(path string) bool {
 	if l.depth == 0 {
 		l.top = parts[0].name
 	}
+	if !l.isOnce(parts) {
+		l.offset, l.isTwice = parts[0].offset, true
+		return false
+	}
 	path = l.descend(path, parts[:len(parts)-1], -1)
 	last := parts[len(parts)-1]
 	path = l.join(path, last.name)
 	l.mark(path, last.offset)
 	l.space()
 	return l.value(path)
+}
+
+// isOnce reports whether a key is not that of a table which a dotted key has made before.
+func (l *locator) isOnce(parts []keyPart) bool {
+	if len(parts) == 1 && len(l.dotted) == 0 {
+		return true
+	}
+	path := ""
+	for i, part := range parts {
+		path = join(path, part.name)
+		key := dottedKey{l.scope, path}
+		if i == len(parts)-1 {
+			return !l.dotted[key]
+		}
+		if l.dotted == nil {
+			l.dotted = map[dottedKey]bool{}
+		}
+		l.dotted[key] = true
+	}
+	return true
 }
 
 // descend goes from the table at path through the parents named in a header or dotted key, and marks those that are
@@ -231,7 +268,12 @@ func (l *locator) value(path string) bool {
 			return l.value(item)
 		})
 	case '{':
-		return l.nested("}", func(int) bool { return l.pair(path) })
+		around := l.scope
+		l.scopes++
+		l.scope = l.scopes
+		ok := l.nested("}", func(int) bool { return l.pair(path) })
+		l.scope = around
+		return ok
 	}
 	n := strings.IndexAny(l.text[l.offset:], ",]}#\n")
 	if n < 0 {

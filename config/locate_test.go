@@ -157,6 +157,8 @@ func checkLocated(t *testing.T, text string) {
 func FuzzLocator(f *testing.F) {
 	f.Add(located)
 	f.Add("\ufeffa = 1")
+	f.Add("x = [{a.b.c = [{a.b = 2, a = 1}, {}]}]")
+	f.Add("a.b = 1\na.c = {b = 1}\n[a2]\na.b = 1")
 	f.Add("\ufeff\ufeffa = 1")
 	f.Add("a.b.c = 1\na.d = 2\n[[e.f]]\n[e.f.g]\nh = {}\n")
 	f.Add("x = [{a.b = 1}, {a.b = 2, a.c = [{}]}]")

@@ -13,6 +13,8 @@ type outline struct {
 	isDivided bool
 	// deep is the offset where values nest deeper than maxNesting; -1: nowhere.
 	deep int
+	// twice is the offset of a key that has a value after a dotted key has made it a table; -1: there is none.
+	twice int
 }
 
 // piece is some elements of arrays of tables, one behind the other.
@@ -33,7 +35,7 @@ const pieceSize = 1 << 16
 
 // outlined divides a text into pieces of at least so many octets.
 func outlined(text string, size int) outline {
-	o := outline{deep: -1}
+	o := outline{deep: -1, twice: -1}
 	l := &locator{text: text}
 	var rest strings.Builder
 	counts := map[string]int{}
@@ -80,8 +82,12 @@ func outlined(text string, size int) outline {
 		}
 		isTop = isTop && !isHeader
 	}
-	if l.isDeep {
+	switch {
+	case l.isDeep:
 		o.deep = l.offset
+		return o
+	case l.isTwice:
+		o.twice = l.offset
 		return o
 	}
 	o.isDivided = o.isDivided && l.offset == len(text)
