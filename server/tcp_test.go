@@ -285,6 +285,7 @@ func TestTCPLimitsChanged(t *testing.T) {
 		conn := dial(t, "tcp", first(s))
 		exchange(t, conn, query)
 		conns = append(conns, conn)
+		await(t, "the server waits for the next query on each", func() bool { return waiting(s) == len(conns) })
 	}
 	o.TCPConnections = 2
 	apply(t, s, o)
@@ -301,6 +302,20 @@ func TestTCPLimitsChanged(t *testing.T) {
 			t.Error("the connection does not have the new idle time")
 		}
 	}
+}
+
+// waiting is how many connections the server waits for a query on.
+func waiting(s *Server) (count int) {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	for _, l := range s.listeners {
+		for c := range l.tcp.conns {
+			if c.waiting && !c.partial {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // A client that reads no answers is closed, and what it did not read is not kept.
