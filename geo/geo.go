@@ -199,7 +199,6 @@ func (m *Map) Shares() []Share {
 		return true
 	})
 	// 6to4 and Teredo, of which the partition has one class or none.
-	const holding = 1.0/(1<<(16-3)) + 1.0/(1<<(32-3))
 	if m.classes.v4.isConstant() {
 		shares[m.classes.v4.top.value()].IPv6 -= holding
 	}

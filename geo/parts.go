@@ -26,3 +26,17 @@ func (s Selector) toldBy() Knowledge {
 	}
 	return networkKnowledge
 }
+
+// IsToldBy reports whether a database that has this knowledge has a part in telling whom the source matches. None has with a line,
+// and with [Global].
+func (s Selector) IsToldBy(k Knowledge) bool {
+	if s == Global || s.isLine() {
+		return false
+	}
+	for _, part := range s.parts() {
+		if k&part.toldBy() != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,7 +1,6 @@
 package healthcheck
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,12 +14,7 @@ var errAnswers = errors.New("it answers, and it should not (invert)")
 // anything: to be asked must bring a target neither closer to its fall nor away from it. But a good one ends a turn that
 // waits.
 func (w *watcher) record(target *Target, r result, start time.Time, took time.Duration, witness bool) {
-	err := r.err
-	if target.Invert && !r.broken {
-		if err = nil; r.err == nil {
-			err = errAnswers
-		}
-	}
+	err := r.verdict(target)
 	w.engine.metrics.observe(target.Protocol, err == nil, took)
 	w.turn(nil, w.engine.now())
 	s := w.engine.sight
@@ -48,11 +42,11 @@ func (w *watcher) count(target *Target, r result, err error, start time.Time, to
 		next.LastError = clean(err.Error())
 		next.BadTotal++
 	} else {
-		measured := cmp.Or(r.rtt, took)
 		next.GoodTotal++
-		next.RTT = smoothed(old.RTT, measured)
-		next.Degraded = degraded(measured, target.MaxLatency, next.Report.Warning)
+		next.RTT = smoothed(old.RTT, r.measured(took))
+		next.Degraded = r.degraded(target, took, next.Report.Warning)
 	}
+	w.past = w.past.add(start, took, r.phases, next.LastError, err == nil)
 	was := w.machine
 	if err == nil || !s.deaf(w, start) {
 		w.machine = was.count(err, target)
@@ -87,6 +81,7 @@ func (w *watcher) publish(next *state, target *Target, was machine, now time.Tim
 	w.store(next, target, now)
 	s := w.engine.sight
 	if old.Verdict != next.Verdict {
+		w.past.turn(next.Verdict)
 		s.stand(w, was)
 		s.logTurn(w, old.Track, next.Track)
 		if old.Verdict == Unknown {

@@ -17,7 +17,7 @@ type sight struct {
 	engine *Engine
 	eager  atomic.Int64 // Watchers that are; written with mu locked.
 
-	mu       sync.Mutex // Guards the following and, in each watcher, place, machine and who may write status.
+	mu       sync.Mutex // Guards the following and, in each watcher, place, machine, past and who may write status.
 	closed   bool
 	options  BlindOptions
 	families [2]kin

@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,12 +58,41 @@ func (a *trial) run() {
 	a.timer = time.AfterFunc(a.target.Timeout, a.ring)
 	a.mu.Unlock()
 	defer a.end()
-	r := &a.result
-	r.err, r.broken = errNoResult, true
-	err := a.target.Probe(&a.term, &r.report)
+	a.result.err, a.result.broken = errNoResult, true
+	a.result.probe(&a.term, a.target)
+}
+
+// probe has the probe of a target fill in the result. As long as that goes on, the result is what it was.
+func (r *result) probe(ctx context.Context, target *Target) {
+	err := target.Probe(ctx, &r.report)
 	r.err, r.broken = err, false
 	r.rtt, r.report.RTT = r.report.RTT, 0
 	r.phases, r.report.Phases = r.report.Phases, Phases{}
+}
+
+// verdict is what the result says of its target: nil is good.
+func (r *result) verdict(target *Target) error {
+	switch {
+	case !target.Invert || r.broken:
+		return r.err
+	case r.err == nil:
+		return errAnswers
+	default:
+		return nil
+	}
+}
+
+// measured is the time that counts of a probe that took so long.
+func (r *result) measured(took time.Duration) time.Duration { return cmp.Or(r.rtt, took) }
+
+// degraded is what is amiss with a target that answered well; warning is what is known of it beside that.
+func (r *result) degraded(target *Target, took time.Duration, warning string) string {
+	return degraded(r.measured(took), target.MaxLatency, warning)
+}
+
+// overdue is the result of a probe that has not ended in time.
+func overdue(target *Target) result {
+	return result{err: newReason(context.DeadlineExceeded, "timeout after %v, and the probe goes on", target.Timeout), broken: true}
 }
 
 // end is called when the probe has ended, however it did.
@@ -104,8 +134,7 @@ func (a *trial) ring() {
 	default:
 		a.gone = true
 		a.mu.Unlock()
-		err := newReason(context.DeadlineExceeded, "timeout after %v, and the probe goes on", a.target.Timeout)
-		w.conclude(a, result{err: err, broken: true}, a)
+		w.conclude(a, overdue(a.target), a)
 		w.engine.running.Done()
 		return
 	}

@@ -34,8 +34,9 @@ type watcher struct {
 	// Guarded by Engine.sight.
 	place
 	machine machine
-	awaited bool // Engine.Settled waits for its verdict.
-	eager   bool // It counts among sight.eager.
+	past    *past // What the results were.
+	awaited bool  // Engine.Settled waits for its verdict.
+	eager   bool  // It counts among sight.eager.
 }
 
 // course is what a watcher knows from one round to the next. It belongs to who has the watcher.

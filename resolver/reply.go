@@ -40,20 +40,7 @@ func (q query) read(m *dns.Msg, err error) reply {
 // readAnswer follows the CNAME chain of a message that says NOERROR, and takes the addresses at its end. Records of any
 // other name are not looked at.
 func (q query) readAnswer(m *dns.Msg) reply {
-	records := make(map[string][]dns.RR)
-	aliases := make(map[string]*dns.CNAME)
-	for _, rr := range m.Answer {
-		h := rr.Header()
-		if h.Class != dns.ClassINET {
-			continue
-		}
-		owner := dns.CanonicalName(h.Name)
-		if c, ok := rr.(*dns.CNAME); ok && aliases[owner] == nil {
-			aliases[owner] = c
-		} else if h.Rrtype == q.question.Qtype {
-			records[owner] = append(records[owner], rr)
-		}
-	}
+	aliases, records := answered(m, q.question.Qtype)
 	owner, shortest := dns.CanonicalName(q.question.Name), time.Duration(-1)
 	links := 0
 	for ; len(records[owner]) == 0 && aliases[owner] != nil; links++ {
@@ -81,6 +68,24 @@ func (q query) readAnswer(m *dns.Msg) reply {
 	default:
 		return reply{none: "no address from " + q.server.String(), result: empty}
 	}
+}
+
+// answered sorts an answer by owner: the first CNAME record of each, and the records of the type asked for.
+func answered(m *dns.Msg, qtype uint16) (aliases map[string]*dns.CNAME, records map[string][]dns.RR) {
+	aliases, records = make(map[string]*dns.CNAME), make(map[string][]dns.RR)
+	for _, rr := range m.Answer {
+		h := rr.Header()
+		if h.Class != dns.ClassINET {
+			continue
+		}
+		owner := dns.CanonicalName(h.Name)
+		if c, ok := rr.(*dns.CNAME); ok && aliases[owner] == nil {
+			aliases[owner] = c
+		} else if h.Rrtype == qtype {
+			records[owner] = append(records[owner], rr)
+		}
+	}
+	return aliases, records
 }
 
 // shorter returns the shorter of a duration, if not negative, and the TTL of a record. One with the highest bit set is

@@ -17,6 +17,7 @@ type Responder struct {
 	manners   *atomic.Pointer[manners]
 	clock     *clock
 	count     *counters
+	askers    *askers
 	encrypted bool // the transport hides what is said, so that it pays to hide how much it is
 	closing   bool // the connection ends soon
 	query     wire.Query
@@ -77,6 +78,9 @@ func (r *Responder) Respond(dst, packet []byte, source netip.Addr, limit int) []
 		turn, random := r.dice.roll()
 		dst = hit.Append(dst, q, turn, random, limit)
 		r.count.answer(hit.Counter())
+		if number := hit.Instance(); number >= 0 {
+			r.asked(number, source, isKnown)
+		}
 	}
 	if r.signer != nil {
 		dst = r.signer.sign(dst, start) // RFC 8945 section 5.3

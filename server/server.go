@@ -333,7 +333,7 @@ func (s *Server) Close() {
 
 // responder makes a Responder for a new worker.
 func (s *Server) responder(count *counters) *Responder {
-	r := &Responder{view: &s.view, manners: &s.manners, clock: &s.clock, transfers: s.transfers, count: count, dice: newDice(seed())}
+	r := &Responder{view: &s.view, manners: &s.manners, clock: &s.clock, transfers: s.transfers, count: count, askers: s.stats.askers, dice: newDice(seed())}
 	r.record = recorder{log: s.queries, lane: s.queries.Lane(), lot: seed()}
 	switch {
 	case count.tls:

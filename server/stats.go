@@ -17,11 +17,14 @@ type Stats struct {
 	mu      sync.Mutex  // guards all
 	workers []*counters // of ended workers too: what they counted stays, and a new worker counts on
 	keys    map[view.CounterKey]int
-	streams streamStats
-	tcpOpen atomic.Int64
-	panics  atomic.Uint64
-	unsent  atomic.Uint64
-	queries querylog.Counters
+	// instances are the names of those that have a number of their own.
+	instances []string
+	askers    *askers
+	streams   streamStats
+	tcpOpen   atomic.Int64
+	panics    atomic.Uint64
+	unsent    atomic.Uint64
+	queries   querylog.Counters
 
 	transfers, notifies zoneCounts
 	signatures          zoneCounts // by result, of no zone
@@ -136,7 +139,7 @@ func (c *counters) answer(counter int) {
 
 // NewStats returns Stats with nothing counted.
 func NewStats() *Stats {
-	s := &Stats{keys: map[view.CounterKey]int{}}
+	s := &Stats{keys: map[view.CounterKey]int{}, askers: newAskers()}
 	s.signatures.expect([]string{""}, "good", "badkey", "badsig", "badtime", "badtrunc", "malformed")
 	return s
 }
@@ -177,12 +180,18 @@ func (s *Stats) Counter(key view.CounterKey) int {
 	if !known {
 		n = len(s.keys)
 		s.keys[key] = n
+		if key == instanceKey(key.Instance) {
+			s.instances = append(s.instances, key.Instance)
+		}
 		for _, c := range s.workers {
 			c.grow(n + 1)
 		}
 	}
 	return n
 }
+
+// instanceKey is the key of an instance by itself.
+func instanceKey(name string) view.CounterKey { return view.CounterKey{Instance: name} }
 
 // grow makes room for n counters of answers.
 func (c *counters) grow(n int) {

@@ -242,7 +242,7 @@ func TestCountsAreExact(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for range workers {
-		r := &Responder{view: udp.view, manners: udp.manners, clock: udp.clock, count: stats.join(true), dice: newDice(3), record: udp.record}
+		r := &Responder{view: udp.view, manners: udp.manners, clock: udp.clock, count: stats.join(true), askers: stats.askers, dice: newDice(3), record: udp.record}
 		all.Go(func() {
 			for i := range rounds {
 				r.Respond(nil, packets[i%len(packets)], client, 1232)

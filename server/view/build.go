@@ -45,7 +45,8 @@ type Latency struct {
 	MS uint32
 }
 
-// CounterKey says what an answer is counted under. Set is the role of the set that answered, "none" for an empty answer.
+// CounterKey says what an answer is counted under. Set is the role of the set that answered, "none" for an empty answer. One
+// of an instance alone numbers that, so that it is noted when and by whom its access domain is asked for.
 type CounterKey struct {
 	Instance, Policy string
 	Family           policy.Family
@@ -185,7 +186,10 @@ func (b *builder) addInstance(in *Instance) {
 	for name := range in.Names() {
 		b.addAccessDomain(in, name)
 	}
-	a := access{instance: in.Instance, sources: in.Sources, geo: b.input.Map}
+	a := access{instance: in.Instance, sources: in.Sources, geo: b.input.Map, number: -1}
+	if b.input.Counter != nil {
+		a.number = b.input.Counter(CounterKey{Instance: in.Name})
+	}
 	for f := range a.regions {
 		sources, decided := make([][]geo.Selector, len(in.Policies)), false
 		for p := range in.Policies {

@@ -174,6 +174,9 @@ func TestFallThroughAndCounter(t *testing.T) {
 	var keys []view.CounterKey
 	w := gtm(t)
 	w.counter = func(key view.CounterKey) int {
+		if key == (view.CounterKey{Instance: key.Instance}) {
+			return 100 + int(key.Instance[0])
+		}
 		keys = append(keys, key)
 		return len(keys) - 1
 	}
@@ -208,6 +211,13 @@ func TestFallThroughAndCounter(t *testing.T) {
 		hit := v.Lookup(&q, netip.MustParseAddr(test.source))
 		if got := hit.Counter(); got != test.counter {
 			t.Errorf("%s from %s is counted as %d, want %d", test.name, test.source, got, test.counter)
+		}
+		number := 100 + int(test.name[0])
+		if test.counter < 0 {
+			number = -1 // no policy decided
+		}
+		if got := hit.Instance(); got != number {
+			t.Errorf("%s from %s: instance %d, want %d", test.name, test.source, got, number)
 		}
 	}
 	b := block(t, v, "x.gtm.test.", dns.TypeA, "10.0.0.1")

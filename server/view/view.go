@@ -63,6 +63,7 @@ type access struct {
 	regions  [2]*regions // nil: no policy of the instance has a pool of the family
 	slots    [2]int32
 	exports  []int32 // indexes of the View's exports that have names of it
+	number   int     // of the instance, as Input.Counter gave it; -1: none
 }
 
 // Hit is what a query gets: a static answer, or a block of an access domain. It is valid as long as its View.
@@ -92,6 +93,14 @@ func (h *Hit) Counter() int {
 		return -1
 	}
 	return h.block.counter
+}
+
+// Instance is the number, as Input.Counter gave it, of the instance whose policies decided the answer; -1: none did, or has one.
+func (h *Hit) Instance() int {
+	if h.access == nil {
+		return -1
+	}
+	return h.access.number
 }
 
 // Lookup finds what q gets when it comes from source, an unmapped address. It allocates nothing.
