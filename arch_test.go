@@ -17,8 +17,8 @@ import (
 // arrows are the imports that packages of this module may have of each other. A new arrow is a line in a review.
 var arrows = map[string][]string{
 	"cmd/gtmd":    {"node", "config", "admin", "geo", "geo/mmdb", "handover"},
-	"node":        {"config", "policy", "geo", "healthcheck", "resolver", "server", "server/view", "admin", "handover"},
-	"config":      {"policy", "geo", "healthcheck", "resolver", "server", "admin"},
+	"node":        {"config", "policy", "geo", "healthcheck", "resolver", "server", "server/view", "admin", "admin/dashboard", "alert", "handover"},
+	"config":      {"policy", "geo", "healthcheck", "resolver", "server", "admin", "alert"},
 	"server":      {"server/view", "server/wire", "server/querylog", "policy", "handover"},
 	"server/view": {"server/wire", "policy", "geo"},
 	"server/wire": {},
@@ -28,12 +28,16 @@ var arrows = map[string][]string{
 	"healthcheck": {},
 	"resolver":    {},
 	"admin":       {"handover"},
+	"alert":       {},
 	"handover":    {},
 	"deploy":      {},
-	"docs":        {},
-	"e2e":         {},
-	".":           {},
 
+	"deploy/grafana": {},
+	"docs":           {},
+	"e2e":            {},
+	".":              {},
+
+	"admin/dashboard":       {"admin"},
 	"server/querylog":       {"server/view"}, // to tell where an answer came from, off the query path
 	"bench/probes/blackbox": {},
 }
@@ -41,9 +45,9 @@ var arrows = map[string][]string{
 // testArrows are further imports that tests may have.
 var testArrows = map[string][]string{
 	"server": {"geo"},
-	"deploy": {"config", "node", "server"},   // loads the examples
-	"docs":   {"config", "node", "geo/mmdb"}, // the same, with databases
-	"e2e":    {"admin"},                      // reads what the API sends
+	"deploy": {"config", "node", "server"},            // loads the examples
+	"docs":   {"admin", "config", "node", "geo/mmdb"}, // the same, with databases; the kinds of events
+	"e2e":    {"admin"},                               // reads what the API sends
 }
 
 // libraries are the third-party modules that a room may use, beside the standard library; tests may use more. The reason of
@@ -59,6 +63,7 @@ var libraries = map[string][]string{
 	"healthcheck": {"github.com/miekg/dns", "github.com/prometheus/client_golang", "golang.org/x/net", "golang.org/x/sys", "google.golang.org/protobuf"},
 	"resolver":    {"github.com/miekg/dns", "github.com/prometheus/client_golang"},
 	"admin":       {"github.com/prometheus/client_golang"},
+	"alert":       {"github.com/prometheus/client_golang", "github.com/wneessen/go-mail"},
 	"handover":    {"golang.org/x/sys"},
 
 	"server/querylog": {"github.com/miekg/dns", "google.golang.org/protobuf"},
