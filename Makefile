@@ -7,7 +7,7 @@ FLAGS   := -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
 # Seconds for each fuzz target.
 FUZZTIME ?= 10s
 
-.PHONY: run build test race cover e2e bench bench-peers bench-probes fuzz lint check docs clean
+.PHONY: man run build test race cover e2e screenshots bench bench-peers bench-probes fuzz lint check docs clean
 
 ## run: start the demo: a whole set-up on this machine, without root and without network
 run: build
@@ -23,7 +23,7 @@ test:
 
 ## race: the same under the race detector, and the server over its portable sockets
 race:
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 20m ./...
 	$(GO) test -race -tags portable ./server/...
 
 ## cover: statements covered, by package
@@ -32,7 +32,20 @@ cover:
 
 ## e2e: edge, resolver, gtmd and origins together, real programs on loopback (needs unbound, nginx, dig, kdig)
 e2e: build
-	$(GO) test -tags e2e -count=1 -v ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 25m -v ./e2e
+
+## screenshots: the pictures of docs/dashboard.md (needs what e2e does, and pngquant and optipng)
+screenshots:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	GTMD_E2E_REQUIRE=1 GTMD_E2E_SCREENSHOTS=$$dir $(GO) test -tags e2e -count=1 ./e2e -run 'TestDashboardTour$$' && \
+	for file in $$dir/docs-*.png; do \
+		to=docs/images/$${file##*/docs-} && pngquant --quality 70-95 --speed 1 --strip --force --output $$to $$file && optipng -quiet -o2 $$to || exit 1; \
+	done
+
+## man: the man pages, into bin/man
+man: build
+	rm -rf bin/man
+	./bin/gtmd docs man bin/man --options docs/options.md
 
 ## bench: the benchmarks of the hot path and of what is built for it
 bench:
@@ -62,10 +75,12 @@ lint:
 ## check: what a change must pass before it is shown to anyone
 check: lint test
 
-## docs: write what is generated: the option reference, the list of metrics
+## docs: write what is generated: the option reference, the list of metrics, the Grafana dashboard, the commands
 docs:
 	$(GO) test ./config -run TestReference -update
-	$(GO) test ./node -run TestMetricsList -update
+	$(GO) test ./node -run TestMetricNames -update
+	$(GO) test ./deploy/grafana -run TestDashboard -update
+	$(GO) test ./cmd/gtmd -run TestCommandReference -update
 
 clean:
 	rm -rf bin coverage.out

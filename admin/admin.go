@@ -20,6 +20,8 @@ type Backend interface {
 	Explain(Question) (Explanation, error)
 	// Reload loads the configuration again and returns when it is served or refused; the error has every problem.
 	Reload(context.Context) error
+	// ReloadDifference is Reload, and says what it has changed for clients.
+	ReloadDifference(context.Context) (Difference, error)
 	// Switch makes a policy serve a set, by its role, until availability or the operator moves it again. Each family that
 	// the policy decides moves by itself; it is an error only when none can.
 	Switch(context.Context, SwitchRequest) (SwitchResult, error)
@@ -31,9 +33,48 @@ type Backend interface {
 	SetOverride(context.Context, OverrideRequest) (OverrideResult, error)
 	// ClearOverride ends overrides and tells which. It is an error when there is none of that ID, or on exactly that target.
 	ClearOverride(context.Context, ClearRequest) (ClearResult, error)
+	// Preview says what an override, or the end of one, would change for clients. The request's override has passed its Check.
+	Preview(PreviewRequest) (Preview, error)
 	// Push takes the report of an origin on itself. [ErrPushToken] and [ErrPushTarget] say that it is not believed; any other
 	// error that it could not be taken just now. The time it takes must tell neither of tokens nor of what targets there are.
 	Push(context.Context, PushReport) error
+
+	// Events are those that fit a query; see [EventList].
+	Events(EventQuery) EventList
+	// Watch returns a channel that gets a value when an event is new or a verdict, a set in force or an override has changed;
+	// several changes may be one value. The function ends it.
+	Watch() (changed <-chan struct{}, end func())
+	// Refused notes that a change was refused to somebody who may not make it: what was asked, as "POST /api/v1/switch".
+	Refused(ctx context.Context, what, why string)
+	// Targets are those that fit a query, without their results.
+	Targets(TargetQuery) []TargetStatus
+	// Target is one target with its results. The error says that there is none.
+	Target(id string) (TargetStatus, error)
+	// Probe probes now, beside the schedule.
+	Probe(context.Context, ProbeRequest) (ProbeReply, error)
+	// Drills are those that run and those that are remembered, the latest first.
+	Drills() []Drill
+	// StartDrill starts a drill. The request has passed its Check. An [*EmptyError] or a [*DrillError] says that it takes
+	// force, another error why it is not possible.
+	StartDrill(context.Context, DrillRequest) (Drill, error)
+	// StopDrill ends one before its time.
+	StopDrill(context.Context, StopDrillRequest) (Drill, error)
+	// Diff says what a configuration file would change for clients. The error has every problem of the file.
+	Diff(context.Context, DiffRequest) (Difference, error)
+	// ConfigText is the configuration that is served, file by file, without secrets, and the last refused one.
+	ConfigText() ConfigText
+	// Sources are the request sources that the configuration uses.
+	Sources() []SourceStatus
+	// BusinessDomains are those of the configuration, as they were when they were last resolved.
+	BusinessDomains() []BusinessDomainStatus
+	// Chain resolves a name now.
+	Chain(ctx context.Context, domain string) (BusinessDomainStatus, error)
+	// Askers are the resolvers that asked for an access domain lately; of all instances when the name is empty.
+	Askers(instance string) (AskerList, error)
+	// Alerts is the state of what tells people.
+	Alerts() AlertStatus
+	// TestAlert sends a test message and waits until each method has been tried once.
+	TestAlert(context.Context, AlertTestRequest) (AlertTestReply, error)
 }
 
 // Version says which program runs.
@@ -59,6 +100,9 @@ type Status struct {
 	Instances []InstanceStatus `json:"instances"`
 	Pools     []PoolStatus     `json:"pools"`
 	Switches  []Switch         `json:"switches"` // the latest first
+	// StateError is why the state could not be saved the last time, StateFailed since when that is so. Empty: it was saved.
+	StateError  string     `json:"state_error,omitempty"`
+	StateFailed *time.Time `json:"state_failed,omitempty"`
 }
 
 // ConfigStatus is the state of the configuration.
@@ -157,6 +201,9 @@ type SwitchRequest struct {
 	Instance string `json:"instance"`
 	Policy   string `json:"policy"`
 	Set      string `json:"set"`
+	// Reason and Author are for people.
+	Reason string `json:"reason,omitempty"`
+	Author string `json:"author,omitempty"`
 }
 
 // SwitchResult is the answer of /api/v1/switch: the request, and what became of it in each family that the policy decides
@@ -182,6 +229,8 @@ type Question struct {
 	Type string `json:"type"` // "A", "AAAA", ...; empty is A
 	// Client is the client: an address is the packet's source, a prefix is sent as client subnet (RFC 7871). Empty: 127.0.0.1.
 	Client string `json:"client"`
+	// Suppose are assumptions such as "pool:test1=down", "192.0.2.1=up", "set:cdn-origin/Global/primary=down": see docs/operations.md.
+	Suppose []string `json:"suppose,omitempty"`
 }
 
 // Explanation is the answer of /api/v1/explain: what the serving path sends, and why.
@@ -212,6 +261,8 @@ type Explanation struct {
 	Since       *time.Time  `json:"since,omitempty"`
 	Until       *time.Time  `json:"until,omitempty"`
 	Sets        []SetStatus `json:"sets,omitempty"`
+	// PassedSets are those of Policy where it fell through; Sets are those of FellThrough then.
+	PassedSets []SetStatus `json:"passed_sets,omitempty"`
 	// Place is where the client is, where a set with balance nearest is in force and that is known.
 	Place *Place `json:"place,omitempty"`
 	// Distances of the pools of a set in force with balance nearest or latency, in the order in which they are taken.
@@ -221,6 +272,9 @@ type Explanation struct {
 	// Health is false when nothing is known of health: the file was asked, not a running server.
 	Health     bool   `json:"health"`
 	Generation uint64 `json:"generation"`
+	// Earliest is when the answer can change by itself at the earliest, as far as that is known; EarliestWhy says by what.
+	Earliest    *time.Time `json:"earliest,omitempty"`
+	EarliestWhy string     `json:"earliest_why,omitempty"`
 }
 
 // DatabaseFacts is what one database says of a client.

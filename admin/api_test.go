@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -27,21 +29,24 @@ func TestJSON(t *testing.T) {
 		r = send(t, address, "GET", "/api/v1/explain?name=origin.gtm.test&type=A&client=198.51.100.0/24", "")
 		equal(t, "code", r.code, http.StatusOK)
 		golden(t, "explain.json", r.body)
-		equal(t, "question", <-s.backend.asked, admin.Question{Name: "origin.gtm.test", Type: "A", Client: "198.51.100.0/24"})
+		question := admin.Question{Name: "origin.gtm.test", Type: "A", Client: "198.51.100.0/24"}
+		if diff := cmp.Diff(question, taken(t, s.backend.asked)); diff != "" {
+			t.Errorf("question:\n%s", diff)
+		}
 
 		r = send(t, address, "GET", "/api/v1/explain", "")
 		equal(t, "code", r.code, http.StatusBadRequest)
 		golden(t, "failure.json", r.body)
-		<-s.backend.asked
+		taken(t, s.backend.asked)
 	}
 	r := send(t, s.path("admin.sock"), "POST", "/api/v1/reload", "")
 	equal(t, "code", r.code, http.StatusOK)
 	golden(t, "reload.json", r.body)
-	request := `{"instance":"cdn-origin","policy":"Global","set":"primary"}`
+	request := `{"instance":"cdn-origin","policy":"Global","set":"primary","author":"alice"}`
 	r = send(t, s.path("admin.sock"), "POST", "/api/v1/switch", request)
 	equal(t, "code", r.code, http.StatusOK)
 	golden(t, "switch.json", r.body)
-	equal(t, "request", <-s.backend.switched, admin.SwitchRequest{Instance: "cdn-origin", Policy: "Global", Set: "primary"})
+	equal(t, "request", taken(t, s.backend.switched), admin.SwitchRequest{Instance: "cdn-origin", Policy: "Global", Set: "primary", Author: "alice"})
 }
 
 // TestRefused sends the problems of the backend as they are.
@@ -52,10 +57,19 @@ func TestRefused(t *testing.T) {
 	r := send(t, s.path("admin.sock"), "POST", "/api/v1/reload", "")
 	equal(t, "code of a refused reload", r.code, http.StatusUnprocessableEntity)
 	equal(t, "body", r.body, "{\n  \"error\": \"gtmd.toml:1:1: no\\ngtmd.toml:2:1: no\"\n}\n")
-	r = send(t, s.path("admin.sock"), "POST", "/api/v1/switch", "{}")
+	r = send(t, s.path("admin.sock"), "POST", "/api/v1/switch", `{"instance":"i","policy":"p","set":"primary"}`)
 	equal(t, "code of a refused switch", r.code, http.StatusUnprocessableEntity)
 	equal(t, "body", r.body, "{\n  \"error\": \"gtmd.toml:1:1: no\\ngtmd.toml:2:1: no\"\n}\n")
 }
+
+// failed is the body of a reply with an error.
+func failed(text string) string { return "{\n  \"error\": \"" + text + "\"\n}\n" }
+
+func nothing(path string) string {
+	return failed("there is nothing at " + path + ": /api/v1/openapi.json has what there is")
+}
+
+const readOnly = "over TCP this is read-only: use the unix socket, or set token_file in [admin]"
 
 func TestRoutes(t *testing.T) {
 	s := newService(t)
@@ -73,23 +87,25 @@ func TestRoutes(t *testing.T) {
 		{tcp, "HEAD", "/readyz", 200, ""},
 		{socket, "GET", "/healthz", 200, "ok\n"},
 		{tcp, "GET", "/", 404, "404 page not found\n"},
-		{tcp, "GET", "/api/v1/nothing", 404, "404 page not found\n"},
-		{tcp, "GET", "/api/v2/status", 404, "404 page not found\n"},
-		{tcp, "POST", "/api/v1/status", 405, "Method Not Allowed\n"},
+		{tcp, "GET", "/api/v1/nothing", 404, nothing("/api/v1/nothing")},
+		{tcp, "GET", "/api/v2/status", 404, nothing("/api/v2/status")},
+		{tcp, "GET", "/debug/pprof/", 404, "404 page not found\n"},
+		{tcp, "POST", "/api/v1/status", 405, failed("/api/v1/status: want the method GET, HEAD")},
 		{tcp, "DELETE", "/metrics", 405, "Method Not Allowed\n"},
-		// What changes something is not there over TCP.
-		{tcp, "POST", "/api/v1/reload", 404, "404 page not found\n"},
-		{tcp, "POST", "/api/v1/switch", 404, "404 page not found\n"},
-		{socket, "GET", "/api/v1/reload", 405, "Method Not Allowed\n"},
-		{socket, "GET", "/api/v1/switch", 405, "Method Not Allowed\n"},
-		{tcp, "POST", "/api/v1/overrides", 405, "Method Not Allowed\n"},
-		{tcp, "POST", "/api/v1/overrides/clear", 404, "404 page not found\n"},
-		{tcp, "DELETE", "/api/v1/overrides", 405, "Method Not Allowed\n"},
-		{socket, "DELETE", "/api/v1/overrides", 405, "Method Not Allowed\n"},
-		{socket, "GET", "/api/v1/overrides/clear", 405, "Method Not Allowed\n"},
-		{tcp, "GET", "/api/v1/push/web/192.0.2.1", 405, "Method Not Allowed\n"},
-		{socket, "PUT", "/api/v1/push/web/192.0.2.1", 405, "Method Not Allowed\n"},
-		{tcp, "POST", "/api/v1/push/web", 404, "404 page not found\n"},
+		// What changes something is not for all over TCP.
+		{tcp, "POST", "/api/v1/reload", 403, failed(readOnly)},
+		{tcp, "POST", "/api/v1/switch", 403, failed(readOnly)},
+		{tcp, "POST", "/api/v1/diff", 403, failed("this is only for the unix socket")},
+		{socket, "GET", "/api/v1/reload", 405, failed("/api/v1/reload: want the method POST")},
+		{socket, "GET", "/api/v1/switch", 405, failed("/api/v1/switch: want the method POST")},
+		{tcp, "POST", "/api/v1/overrides", 403, failed(readOnly)},
+		{tcp, "POST", "/api/v1/overrides/clear", 403, failed(readOnly)},
+		{tcp, "DELETE", "/api/v1/overrides", 405, failed("/api/v1/overrides: want the method GET, HEAD, POST")},
+		{socket, "DELETE", "/api/v1/overrides", 405, failed("/api/v1/overrides: want the method GET, HEAD, POST")},
+		{socket, "GET", "/api/v1/overrides/clear", 405, failed("/api/v1/overrides/clear: want the method POST")},
+		{tcp, "GET", "/api/v1/push/web/192.0.2.1", 405, failed("/api/v1/push/web/192.0.2.1: want the method POST")},
+		{socket, "PUT", "/api/v1/push/web/192.0.2.1", 405, failed("/api/v1/push/web/192.0.2.1: want the method POST")},
+		{tcp, "POST", "/api/v1/push/web", 404, nothing("/api/v1/push/web")},
 	} {
 		r := send(t, row.address, row.method, row.path, "")
 		equal(t, row.method+" "+row.path, r.code, row.code)

@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,12 +38,24 @@ type backend struct {
 	cleared  chan admin.ClearRequest
 	pushed   chan admin.PushReport
 	hold     chan struct{} // Reload waits for it when it is not nil
+	drilled  chan admin.DrillRequest
+	wanted   chan admin.EventQuery
+	targeted chan admin.TargetQuery
+	changes  atomic.Int64 // how often something was changed
+
+	mu       sync.Mutex // guards all below
+	caller   admin.Caller
+	refused  []refusal
+	happened []admin.Event // the oldest first
+	watchers map[chan struct{}]bool
 }
 
 func newBackend() *backend {
 	return &backend{
 		switched: make(chan admin.SwitchRequest, 1), asked: make(chan admin.Question, 1), set: make(chan admin.OverrideRequest, 1),
-		cleared: make(chan admin.ClearRequest, 1), pushed: make(chan admin.PushReport, 1),
+		cleared: make(chan admin.ClearRequest, 1), pushed: make(chan admin.PushReport, 1), drilled: make(chan admin.DrillRequest, 1),
+		wanted: make(chan admin.EventQuery, 1), targeted: make(chan admin.TargetQuery, 1), watchers: map[chan struct{}]bool{},
+		happened: []admin.Event{event(3), event(7)},
 	}
 }
 
@@ -52,7 +66,8 @@ func (b *backend) Ready() error {
 	return nil
 }
 
-func (b *backend) Reload(context.Context) error {
+func (b *backend) Reload(ctx context.Context) error {
+	b.changed(ctx)
 	b.reloads.Add(1)
 	if b.hold != nil {
 		<-b.hold
@@ -60,8 +75,9 @@ func (b *backend) Reload(context.Context) error {
 	return b.err
 }
 
-func (b *backend) Switch(_ context.Context, r admin.SwitchRequest) (admin.SwitchResult, error) {
-	b.switched <- r
+func (b *backend) Switch(ctx context.Context, r admin.SwitchRequest) (admin.SwitchResult, error) {
+	b.changed(ctx)
+	keep(b.switched, r)
 	kept := []admin.KeptFamily{{Family: "ipv6", Reason: "the primary set is not available"}}
 	return admin.SwitchResult{SwitchRequest: r, Moved: []string{"ipv4"}, Kept: kept}, b.err
 }
@@ -70,16 +86,17 @@ func (b *backend) Overrides() []admin.Override {
 	expires, over := at(50), admin.DefaultDrain
 	return []admin.Override{
 		{ID: "o1", OverrideTarget: admin.OverrideTarget{Address: "192.0.2.1", Pool: "test1"}, State: "drain", Reason: "new kernel", Author: "alice",
-			Since: at(1), Expires: &expires, Over: &over, Phase: "draining, weight 40%", Affects: 1},
+			Since: at(1), Expires: &expires, Over: &over, Phase: "draining, weight 40%", Affects: 1, Drill: "d2"},
 		{ID: "o2", OverrideTarget: admin.OverrideTarget{Instance: "cdn-origin", Policy: "Global", Set: "backup"}, State: "down", Reason: "not paid",
 			Author: "bob", Since: at(2), Forced: true, Affects: 2},
 	}
 }
 
-func (b *backend) SetOverride(_ context.Context, r admin.OverrideRequest) (admin.OverrideResult, error) {
-	b.set <- r
+func (b *backend) SetOverride(ctx context.Context, r admin.OverrideRequest) (admin.OverrideResult, error) {
+	b.changed(ctx)
+	keep(b.set, r)
 	o := b.Overrides()[0]
-	o.OverrideTarget, o.State, o.Reason, o.Author = r.OverrideTarget, r.State, r.Reason, r.Author
+	o.OverrideTarget, o.State, o.Reason, o.Author, o.Forced = r.OverrideTarget, r.State, r.Reason, r.Author, r.Force
 	if r.Until != nil || r.For != 0 {
 		return admin.OverrideResult{Override: o}, b.err
 	}
@@ -87,17 +104,18 @@ func (b *backend) SetOverride(_ context.Context, r admin.OverrideRequest) (admin
 	return admin.OverrideResult{Override: o, Warnings: []string{"it has no end"}}, b.err
 }
 
-func (b *backend) ClearOverride(_ context.Context, r admin.ClearRequest) (admin.ClearResult, error) {
-	b.cleared <- r
+func (b *backend) ClearOverride(ctx context.Context, r admin.ClearRequest) (admin.ClearResult, error) {
+	b.changed(ctx)
+	keep(b.cleared, r)
 	if r.ID == "o9" {
 		return admin.ClearResult{}, b.err
 	}
-	return admin.ClearResult{Cleared: b.Overrides()[:1]}, b.err
+	return admin.ClearResult{Cleared: b.Overrides()[:1], Warnings: []string{"hm"}}, b.err
 }
 
 // Push believes the token "secret" for 2001:db8::1 and the check "a/b", and fails with err.
 func (b *backend) Push(_ context.Context, r admin.PushReport) error {
-	b.pushed <- r
+	keep(b.pushed, r)
 	switch {
 	case r.Check != "a/b" || r.Address != "2001:db8::1":
 		return fmt.Errorf("report: %w", admin.ErrPushTarget)
@@ -110,14 +128,14 @@ func (b *backend) Push(_ context.Context, r admin.PushReport) error {
 func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
 
 func (b *backend) Explain(q admin.Question) (admin.Explanation, error) {
-	b.asked <- q
+	keep(b.asked, q)
 	if q.Name == "" {
 		return admin.Explanation{}, errors.New("the name to explain is missing")
 	}
 	since, until := at(1), at(2)
 	return admin.Explanation{
 		Question: q, Address: netip.MustParseAddr("198.51.100.7"), Subnet: true, Found: "access domain", RCode: "NOERROR",
-		Answer: []string{"origin.gtm.test. 60 IN A 192.0.2.2"}, TTL: 60, Scope: 24, Instance: "cdn-origin",
+		Answer: []string{"origin.gtm.test. 60 IN A 192.0.2.2"}, Authority: []string{"gtm.test. 60 IN NS ns.gtm.test."}, TTL: 60, Scope: 24, Instance: "cdn-origin",
 		Databases: []admin.DatabaseFacts{{Path: "city.mmdb", Type: "GeoLite2-City", Built: at(0), Prefix: netip.MustParsePrefix("198.51.100.0/22"), Facts: "AS JP"}},
 		Lines: []admin.LineMatch{
 			{Source: "country:JP", Prefix: netip.MustParsePrefix("198.51.100.0/22"), Database: "city.mmdb", Built: &since},
@@ -125,7 +143,7 @@ func (b *backend) Explain(q admin.Question) (admin.Explanation, error) {
 		Place:     &admin.Place{Latitude: 35.7, Longitude: 139.7},
 		Distances: []admin.Distance{{Pool: "test2", Known: true, Value: 12, Unit: "km", From: "location"}, {Pool: "test1", Unit: "km", From: "the pool has no location"}},
 		Policy:    "Office", FellThrough: "Global", InForce: "backup", Why: "failback waits", Since: &since, Until: &until,
-		Sets: sets(true), Choice: "192.0.2.2", Health: true, Generation: 7,
+		Sets: sets(true), PassedSets: sets(true), Choice: "192.0.2.2", Health: true, Generation: 7, Earliest: &until, EarliestWhy: "failback",
 	}, nil
 }
 
@@ -159,12 +177,12 @@ func (b *backend) Status() admin.Status {
 	refused, since, until := at(3), at(1), at(2)
 	return admin.Status{
 		Version: admin.Version{Version: "1.2.3", Revision: "abc", Modified: true, Go: "go1.26.0", Platform: "linux/amd64"},
-		Started: at(0), Ready: "ready", Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
+		Started: at(0), Ready: "ready", StateError: "disk full", StateFailed: func() *time.Time { at := at(3); return &at }(), Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
 		Config: admin.ConfigStatus{File: "gtmd.toml", Hash: "00ff", Loaded: at(0), Error: "gtmd.toml:1:1: no", Refused: &refused,
 			Generation: 7, Warnings: []string{"gtmd.toml:2:1: hm"}},
 		Databases: []admin.DatabaseStatus{{Path: "city.mmdb", Type: "GeoLite2-City", Description: "where", Built: at(0), AgeSeconds: 86400, Hash: "00aa",
 			Networks4: 3, Networks6: 2, State: admin.DatabaseRefused, Error: "it has 0 octets", Refused: &refused}},
-		Instances: []admin.InstanceStatus{{Name: "cdn-origin", AccessDomain: "origin.gtm.test.", BusinessDomains: []string{"www.shop.test."}, TTL: 60,
+		Instances: []admin.InstanceStatus{{Name: "cdn-origin", AccessDomain: "origin.gtm.test.", Aliases: []string{"old.gtm.test."}, BusinessDomains: []string{"www.shop.test."}, TTL: 60,
 			Policies: []admin.PolicyStatus{{Name: "Global", Sources: []string{"global"}, Family: "ipv4", InForce: "backup", Why: "failback waits",
 				Since: since, Until: &until, Sets: sets(false)}}}},
 		Blind:     []admin.BlindStatus{{Family: "ipv6", Since: since, Reason: "9 of 10 targets in 4 networks fail at once"}},
@@ -198,7 +216,7 @@ type service struct {
 	dir     string
 }
 
-func newService(t *testing.T) *service {
+func newService(t *testing.T, pages ...admin.Page) *service {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gtmd")
 	if err != nil {
@@ -206,7 +224,7 @@ func newService(t *testing.T) *service {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	b := newBackend()
-	server, err := admin.New(b, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	server, err := admin.New(b, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(io.Discard, nil)), pages...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +248,16 @@ func (s *service) listen(t *testing.T, o admin.Options) {
 func (s *service) both(t *testing.T) {
 	t.Helper()
 	s.listen(t, admin.Options{Listen: "127.0.0.1:0", Socket: s.path("admin.sock")})
+}
+
+// me is the name of the user that the test runs as.
+func me(t *testing.T) string {
+	t.Helper()
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username
 }
 
 // reply is what came back.
@@ -258,15 +286,24 @@ func try(address, method, path, body string, headers ...string) (reply, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequest(method, "http://gtmd"+path, strings.NewReader(body))
+	host := "gtmd"
+	if network == "tcp" {
+		host = address
+	}
+	request, err := http.NewRequest(method, "http://"+host+path, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		request.Header.Set(name, value)
+		request.Header.Add(name, value)
+		if name == "Host" {
+			request.Host = value
+		}
 	}
-	response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Do(request)
+	response, err := (&http.Client{Transport: transport, Timeout: soon, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}).Do(request)
 	if err != nil {
 		return reply{}, err
 	}
@@ -306,3 +343,18 @@ func contains(t *testing.T, err error, want string) {
 		t.Errorf("error is %v, want one with %q", err, want)
 	}
 }
+
+// taken is what has come over a channel.
+func taken[T any](t *testing.T, c chan T) T {
+	t.Helper()
+	select {
+	case value := <-c:
+		return value
+	case <-time.After(soon):
+		t.Fatal("nothing has come")
+		panic("not reached")
+	}
+}
+
+// lockedLog returns a log that writes to a text.
+func lockedLog(to *strings.Builder) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }

@@ -79,9 +79,14 @@ type Override struct {
 	Phase string    `json:"phase,omitempty"`
 	// Forced is whether it was set with force.
 	Forced bool `json:"forced,omitempty"`
+	// Drill is the ID of the drill that it belongs to; empty: to none.
+	Drill string `json:"drill,omitempty"`
 	// Affects is how many addresses of pools it is on.
 	Affects int `json:"affects"`
 }
+
+// SupposedID is in place of an ID where an override is only supposed: see [Question]. Its reason is the supposition.
+const SupposedID = "supposed"
 
 // OverrideNote is an override as the state of an address shows it.
 type OverrideNote struct {

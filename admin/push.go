@@ -53,7 +53,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 // takePush replies to a report and says what became of it.
 func (s *Server) takePush(w http.ResponseWriter, r *http.Request) pushResult {
 	const want = "want the header Authorization: Bearer TOKEN, with the token of a health check with protocol push, for an address that has it"
-	token := bearer(r)
+	token, _ := bearer(r)
 	if token == "" {
 		unauthorized(w, want)
 		return pushNoToken

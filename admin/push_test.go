@@ -42,7 +42,7 @@ func TestPush(t *testing.T) {
 			r := send(t, address, "POST", pushPath+row.query, row.body, pushToken)
 			equal(t, row.query+row.body, r.code, http.StatusNoContent)
 			equal(t, row.query+row.body, r.body, "")
-			equal(t, row.query+row.body, <-s.backend.pushed, row.want)
+			equal(t, row.query+row.body, taken(t, s.backend.pushed), row.want)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestPushUnauthorized(t *testing.T) {
 		equal(t, row.path+" "+row.header, r.body, first.body)
 		equal(t, row.path+" "+row.header, len(s.backend.pushed), map[bool]int{true: 1}[row.asked])
 		if row.asked {
-			<-s.backend.pushed
+			taken(t, s.backend.pushed)
 		}
 	}
 	equal(t, "body", failure(t, first), "want the header Authorization: Bearer TOKEN, with the token of a health check with protocol push, for an address that has it")
@@ -123,9 +123,9 @@ func TestPushBesideToken(t *testing.T) {
 	}
 	address := "127.0.0.1:" + port
 	equal(t, "push", send(t, address, "POST", pushPath, "", pushToken).code, http.StatusNoContent)
-	<-s.backend.pushed
+	taken(t, s.backend.pushed)
 	equal(t, "with the admin token", send(t, address, "POST", pushPath, "", "Authorization: Bearer admin").code, http.StatusUnauthorized)
-	<-s.backend.pushed
+	taken(t, s.backend.pushed)
 	for _, row := range []struct{ method, path string }{
 		{"GET", "/api/v1/status"}, {"GET", "/api/v1/overrides"}, {"POST", "/api/v1/overrides"}, {"GET", pushPath}, {"GET", "/api/v1/push/"},
 		{"GET", "/api/v1/push/a/..%2F..%2Fstatus"}, {"GET", "/api/v1/%70ush/a/b"}, {"GET", "//api/v1/status"}, {"GET", "/api/v1/push/../status"},

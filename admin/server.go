@@ -1,10 +1,10 @@
 package admin
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -14,15 +14,36 @@ import (
 	"gtmd/handover"
 )
 
-// Server serves the API on a TCP address and on a unix socket. Its methods may be called from any goroutine.
+// Page is something that is served over TCP and over the socket beside the API: a page of the dashboard. To who may not see it, a
+// browser is sent to [LoginPath], or told why not.
+type Page struct {
+	Pattern string // as [http.ServeMux] reads it; empty: what a GET of anything gets that there is not
+	Name    string // in metrics
+	Access  Access
+	// Costs is whether it takes much to answer, an explanation for example: each client gets a bounded number.
+	Costs bool
+	// Waits is whether it waits for others, as for the network. What does not is made in turns: see [Server].
+	Waits   bool
+	Handler http.HandlerFunc
+}
+
+// Server serves the API on a TCP address and on a unix socket. Over TCP it makes only so many replies at once that DNS has processors left. Its methods may be called from any goroutine.
 type Server struct {
 	backend  Backend
 	gatherer prometheus.Gatherer
 	log      *slog.Logger
 	metrics  *metrics
 	retired  sync.WaitGroup // endpoints that end after a Commit
-	// token is the hash of the token that TCP requests must carry; nil: none is needed.
-	token atomic.Pointer[[sha256.Size]byte]
+	pages    []Page
+	rules    atomic.Pointer[rules]
+	origins  http.CrossOriginProtection
+	sessions sessions
+	streams  streamCount
+	failures *limiter // wrong tokens
+	changes  *limiter
+	reads    *limiter // those that cost much
+	notes    *limiter // refused changes that are noted
+	turns    *turns
 
 	mu      sync.Mutex // guards all below
 	options Options
@@ -40,20 +61,27 @@ func (s *Server) Inherit(sockets *handover.Sockets) {
 	s.inherited = sockets
 }
 
-// New returns a server that listens nowhere.
-func New(backend Backend, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
-	m, err := newMetrics(registry)
-	if err != nil {
+// New returns a server that listens nowhere. The patterns of pages are none of the API's.
+func New(backend Backend, registry *prometheus.Registry, log *slog.Logger, pages ...Page) (*Server, error) {
+	s := &Server{
+		backend: backend, gatherer: registry, log: log, pages: pages,
+		failures: newLimiter("wrong tokens", authRate), changes: newLimiter("changes", changeRate),
+		reads: newLimiter("questions that take long", readRate), notes: newLimiter("refused changes", noteRate),
+		turns: newTurns(),
+	}
+	s.rules.Store(&rules{replaced: make(chan struct{})})
+	var err error
+	if s.metrics, err = newMetrics(registry, s); err != nil {
 		return nil, fmt.Errorf("register the metrics of the admin API: %w", err)
 	}
-	return &Server{backend: backend, gatherer: registry, log: log, metrics: m}, nil
+	return s, nil
 }
 
 // Change is a prepared change of listeners. One is made at a time: Commit or Discard ends it.
 type Change struct {
 	server      *Server
 	options     Options
-	token       *[sha256.Size]byte
+	rules       *rules
 	tcp, socket *endpoint // as they will be; those of the server where nothing changes
 }
 
@@ -68,16 +96,14 @@ func (s *Server) Prepare(options Options) (_ *Change, err error) {
 			c.Discard()
 		}
 	}()
+	if c.rules, err = readRules(options); err != nil {
+		return nil, err
+	}
 	if options.Listen == "" {
 		c.tcp = nil
-	} else {
-		if c.token, err = readToken(options); err != nil {
+	} else if s.tcp == nil || options.Listen != s.options.Listen {
+		if c.tcp, err = s.openTCP(options.Listen); err != nil {
 			return nil, err
-		}
-		if s.tcp == nil || options.Listen != s.options.Listen {
-			if c.tcp, err = s.openTCP(options.Listen); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if options.Socket == "" {
@@ -107,7 +133,14 @@ func (c *Change) Commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.options = c.options
-	s.token.Store(c.token)
+	if old := s.rules.Swap(c.rules); !old.sameTokens(c.rules) {
+		close(old.replaced) // streams begin again, with a token that still counts
+	} else {
+		c.rules.replaced = old.replaced
+	}
+	if exposed := c.rules.tokens.Exposed; exposed != "" {
+		s.log.Warn("token file", "warning", exposed)
+	}
 	for _, e := range []struct{ old, now *endpoint }{{s.tcp, c.tcp}, {s.socket, c.socket}} {
 		if e.old == e.now {
 			continue

@@ -201,8 +201,8 @@ func TestToken(t *testing.T) {
 	}{
 		{nil, admin.Options{Listen: "0.0.0.0:0"}, "listen for the admin API on 0.0.0.0:0: others can reach it, so token_file is needed"},
 		{nil, admin.Options{Listen: ":0"}, "listen for the admin API on :0: others can reach it, so token_file is needed"},
-		{nil, everywhere, "read the admin token: open " + token + ": no such file or directory"},
-		{new(string), everywhere, "read the admin token: " + token + " is empty"},
+		{nil, everywhere, "read the admin token: stat " + token + ": no such file or directory"},
+		{new(string), everywhere, "read the admin token: " + token + " is empty: want a token in it"},
 	} {
 		if row.content != nil {
 			write(t, token, *row.content)
@@ -222,13 +222,16 @@ func TestToken(t *testing.T) {
 		equal(t, path, send(t, address, "GET", path, "").code, http.StatusOK)
 	}
 	// Whatever is wrong with it, the reply is the same.
-	for _, header := range []string{"X: y", "Authorization: Bearer secre", "Authorization: Bearer secretX", "Authorization: Bearer ",
+	for i, header := range []string{"X: y", "Authorization: Bearer secre", "Authorization: Bearer secretX", "Authorization: Bearer ",
 		"Authorization: Bearer " + strings.Repeat("s", 5000), "Authorization: Basic secret", "Authorization: secret"} {
-		for _, path := range []string{"/metrics", "/api/v1/status", "/nothing"} {
+		for j, path := range []string{"/metrics", "/api/v1/status", "/nothing"} {
+			if i > 0 && i%3 != j {
+				continue // there is a limit for wrong tokens
+			}
 			r := send(t, address, "GET", path, "", header)
 			equal(t, header, r.code, http.StatusUnauthorized)
 			equal(t, header, r.header.Get("WWW-Authenticate"), `Bearer realm="gtmd"`)
-			equal(t, header, r.body, "{\n  \"error\": \"a bearer token is needed: the content of the token_file\"\n}\n")
+			equal(t, header, r.body, failed("a bearer token is needed: one of the token_file"))
 		}
 	}
 	for _, header := range []string{"Authorization: Bearer secret", "Authorization: bearer  secret "} {

@@ -21,6 +21,7 @@ type checker struct {
 	guesses int // for how many unknown names a long list was gone through
 
 	zones, checks, pools, keys index
+	alertGroups                index
 	zoneRecords                []*zoneRecords // of each zone
 	// isNameless is true when some [[geo.line]] or [[geo.isp]] lacks its name, so that an unknown source may be meant for it.
 	isNameless bool
@@ -42,6 +43,8 @@ func (k *checker) all() {
 	k.checkBlind()
 	k.checkPools()
 	k.checkInstances()
+	k.checkAlerts()
+	k.checkBusiness()
 	k.checkLatency()
 	k.checkUnused()
 	k.checkSlowStart()

@@ -75,7 +75,7 @@ type checkRow struct {
 
 // checkRows are also the seeds of FuzzLoad.
 func checkRows() []checkRow {
-	return slices.Concat(geoRows(), nearestRows(), latencyRows(), []checkRow{
+	return slices.Concat(geoRows(), nearestRows(), latencyRows(), businessRows(), []checkRow{
 		{"duplicate zone, letter case aside", zoneWith("") + "[[zone]]\nname = \"GTM.Example.COM.\"\nnameservers = [\"ns1.example.com\"]\ncontact = \"a@b.example\"", []string{
 			`gtmd.toml:6:1: zone "gtm.example.com" is already defined at gtmd.toml:2:1`}},
 		{"duplicate health check", "[[health_check]]\nname = \"c\"\nprotocol = \"http\"\n[[health_check]]\nname = \"c\"\nprotocol = \"ping\"", []string{
@@ -365,6 +365,9 @@ policy = { name = "G", sources = ["global"], primary = { pools = ["p4"] } }`, ni
 			`gtmd.toml:2:1: ":8553" is not a loopback address: set token_file, or listen on 127.0.0.1 or [::1]`}},
 		{"admin port", "[admin]\nlisten = \"localhost:https\"", []string{
 			`gtmd.toml:2:1: "localhost:https" is no address with a port: want one such as "127.0.0.1:8553", or "" for none`}},
+		{"hosts of admin", "[admin]\nhosts = [\"gtm.example.com\", \"https://gtm.example.com\", \"gtm.example.com:8553\"]", []string{
+			`gtmd.toml:2:29: "https://gtm.example.com" is no host name: want one such as "gtm.example.com", without a scheme and a port`,
+			`gtmd.toml:2:56: "gtm.example.com:8553" is no host name: want one such as "gtm.example.com", without a scheme and a port`}},
 		{"admin on localhost", "[admin]\nlisten = \"localhost:8553\"", nil},
 		{"admin without HTTP", "[admin]\nlisten = \"\"", nil},
 		{"health check checks itself", "[[health_check]]\nname = \"c\"\nprotocol = \"tcp\"\ninterval = \"1s\"", []string{

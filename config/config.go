@@ -29,6 +29,9 @@ type Config struct {
 	// Files are the files that were read: the main file first, included files, zone files and what those include, latency
 	// tables. Files with secrets, the certificates of health checks and the databases of [geo] are not among them.
 	Files []string
+	// Texts are what Files had in them when they were read, in the same order, with whatever secrets they have: see [Mask]. Those
+	// for which there was no room, more than 8 MiB in all, are empty.
+	Texts []string
 	// Hash is a SHA-256 over the contents of Files, in hexadecimal. Equal hashes mean equal contents.
 	Hash string
 	// Warnings are what looks wrong but can be served, sorted as [Problems] are.
@@ -62,16 +65,16 @@ func load(name, text string, from *source) (*Config, error) {
 	defer merged.settle()
 	merged.load(name, text, from)
 	if merged.unread {
-		return nil, merged.problems.sorted()
+		return nil, from.withLines(merged.problems.sorted())
 	}
 	config := &Config{File: merged.file, merged: merged}
 	check := &checker{config: config, from: from, problems: merged.problems, sources: map[string]parsedSource{}, rowErrors: map[string]int{}}
 	check.all()
 	if len(check.problems) > 0 {
-		return nil, check.problems.sorted()
+		return nil, from.withLines(check.problems.sorted())
 	}
 	config.Warnings = check.warnings.sorted()
-	config.Files, config.Hash = from.files, from.digest()
+	config.Files, config.Texts, config.Hash = from.files, from.texts, from.digest()
 	return config, nil
 }
 

@@ -15,7 +15,7 @@ import (
 // without quotes, lists with commas; `range:"lo..hi"` for numbers and durations; `required:"true"`: the key must be
 // there, and not empty; `short:"true"`: a bare value in place of the table sets this field. A list of tables may be
 // written as a single table, and one of scalars as a single one where `single:"true"` says so. A pointer to a number is nil while the key is absent. A struct with a method
-// Validate(func(key, message string)) checks itself once its values are good.
+// Validate(func(key, message string)) checks itself once its values are good; of a list it may name an element, "to[1]".
 //
 // A document is decoded twice when it has problems: only then paths, places and messages are made.
 type decoder struct {
@@ -189,7 +189,12 @@ func (d *decoder) validate(into reflect.Value, path string, in place) bool {
 	good := true
 	if v, ok := into.Addr().Interface().(validator); ok {
 		v.Validate(func(key, message string) {
-			d.problem(join(path, key), "%s: %s", in.key(key), message)
+			key, index, isElement := strings.Cut(key, "[")
+			at := join(path, key)
+			if isElement {
+				key, at = key+"["+index, at+"["+index
+			}
+			d.problem(at, "%s: %s", in.key(key), message)
 			good = false
 		})
 	}

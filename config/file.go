@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gtmd/admin"
+	"gtmd/alert"
 	"gtmd/geo"
 	"gtmd/healthcheck"
 	"gtmd/policy"
@@ -27,6 +28,8 @@ type File struct {
 	Geo geo.Options `toml:"geo"`
 	// How the names of domain pools are resolved.
 	Resolver resolver.Options `toml:"resolver"`
+	// How it is checked that business domains lead to the CDN.
+	Business BusinessOptions `toml:"business"`
 	// When this server's prober takes failures for its own.
 	Blind healthcheck.BlindOptions `toml:"blind"`
 	// The zones that this server is authoritative for. Zones may nest.
@@ -41,6 +44,8 @@ type File struct {
 	Latency []policy.LatencyOptions `toml:"latency"`
 	// Access domains with their access policies.
 	Instances []policy.InstanceOptions `toml:"instance"`
+	// Groups of people who are told of what happens, and how.
+	AlertGroups []alert.GroupOptions `toml:"alert_group"`
 }
 
 // StateOptions is the [state] section of the configuration.

@@ -52,6 +52,7 @@ func (k *checker) checkInstance(instance *policy.InstanceOptions, at string, joi
 	for i := range instance.BusinessDomains {
 		k.canonical(&instance.BusinessDomains[i], element(at+".business_domains", i), canonicalName)
 	}
+	k.checkCDNNames(instance, at)
 	if instance.TTL > maxFailoverTTL {
 		k.warnf(at+".ttl", "ttl is %d s: a failover reaches clients as much later, want at most %d", instance.TTL, maxFailoverTTL)
 	}

@@ -144,11 +144,13 @@ key_file = "../key.pem"
 }
 
 func TestTokenFile(t *testing.T) {
-	write(t, "-- blank --\n \n-- dir/x --\n")
+	write(t, "-- blank --\n \n-- bad --\n# ours\nsecret of mine too\nread alice sha256:00\n-- dir/x --\n")
 	for file, want := range map[string]string{
 		"none":  "gtmd.toml:2:1: stat none: no such file or directory",
 		"blank": "gtmd.toml:2:1: blank is empty: want a token in it",
 		"dir":   "gtmd.toml:2:1: read dir: not a regular file",
+		"bad": `gtmd.toml:2:1: bad:2: want "ROLE NAME sha256:HEX", as "gtmd token create" prints it` + "\n" +
+			`gtmd.toml:2:1: bad:3: the third word is no hash: want "ROLE NAME sha256:HEX", as "gtmd token create" prints it`,
 	} {
 		_, err := LoadText("gtmd.toml", []byte("[admin]\ntoken_file = \""+file+"\"\n"))
 		if errorText(err) != want {

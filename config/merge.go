@@ -143,6 +143,11 @@ func isTables(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && !isScalar(reflect.New(t.Elem()).Elem())
 }
 
+// isTable tells whether a field is a table of options.
+func isTable(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && !isScalar(reflect.New(t).Elem())
+}
+
 // holdsTables tells whether a section has a list of tables among its keys.
 func holdsTables(t reflect.Type) bool {
 	return slices.ContainsFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return isTables(f.Type) })

@@ -19,6 +19,8 @@ type Problem struct {
 	Key string `json:"key"`
 	// Message says what is wrong and what would be right.
 	Message string `json:"message"`
+	// Text is the line, without secrets; empty where it is not known.
+	Text string `json:"-"`
 }
 
 // String is the problem on one line: "gtmd.toml:14:1: message", without the numbers that are 0.

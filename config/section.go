@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gtmd/admin"
 	"gtmd/healthcheck"
 	"gtmd/policy"
 	"gtmd/server"
@@ -33,20 +34,25 @@ func (k *checker) listeners() {
 			k.errorf(path, "%s is listed already as listen[%d]", listen, j)
 		}
 	}
-	admin := &k.config.File.Admin
-	if admin.Listen == "" {
+	api := &k.config.File.Admin
+	for i, host := range api.Hosts {
+		if err := admin.CheckHost(host); err != nil {
+			k.errorf(element("admin.hosts", i), "%v", err)
+		}
+	}
+	if api.Listen == "" {
 		return
 	}
-	_, port, err := net.SplitHostPort(admin.Listen)
+	_, port, err := net.SplitHostPort(api.Listen)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		k.errorf("admin.listen", "%s is no address with a port: want one such as \"127.0.0.1:8553\", or \"\" for none", quote(admin.Listen))
+		k.errorf("admin.listen", "%s is no address with a port: want one such as \"127.0.0.1:8553\", or \"\" for none", quote(api.Listen))
 		return
 	}
-	if admin.NeedsToken() && admin.TokenFile == "" {
-		k.errorf("admin.listen", "%s is not a loopback address: set token_file, or listen on 127.0.0.1 or [::1]", quote(admin.Listen))
+	if api.NeedsToken() && api.TokenFile == "" {
+		k.errorf("admin.listen", "%s is not a loopback address: set token_file, or listen on 127.0.0.1 or [::1]", quote(api.Listen))
 	}
 }
 
@@ -58,16 +64,25 @@ func (k *checker) files() {
 	k.resolve(&k.config.File.DNS.Dnstap.Socket, "dns.dnstap.socket")
 	k.cookieSecrets()
 	k.checkCertificate(&k.config.File.DNS.TLS)
-	admin := &k.config.File.Admin
-	if admin.TokenFile == "" {
+	api := &k.config.File.Admin
+	if api.TokenFile == "" {
 		return
 	}
-	k.resolve(&admin.TokenFile, "admin.token_file")
-	token, err := readSecret(admin.TokenFile)
+	k.resolve(&api.TokenFile, "admin.token_file")
+	k.checkTokens(api.TokenFile)
+}
+
+// checkTokens checks the tokens of the admin API.
+func (k *checker) checkTokens(file string) {
+	tokens, err := admin.ReadTokens(file)
 	if err != nil {
-		k.errorf("admin.token_file", "%v", err)
-	} else if strings.TrimSpace(token) == "" {
-		k.errorf("admin.token_file", "%s is empty: want a token in it", admin.TokenFile)
+		for line := range strings.Lines(err.Error()) {
+			k.errorf("admin.token_file", "%s", strings.TrimSpace(line))
+		}
+		return
+	}
+	for _, warning := range tokens.Warnings {
+		k.warnf("admin.token_file", "%s", warning)
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,16 @@ func suggest(word string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// DidYouMean is what an error about an unknown word says at its end: "; did you mean ...?" with the candidate that is most like it;
+// empty: none is near.
+func DidYouMean(word string, candidates []string) string {
+	near := suggest(word, candidates)
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", quote(near))
 }
 
 // editDistance is the Damerau-Levenshtein distance (optimal string alignment) of a and b in octets, or any number not

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"gtmd/admin"
 	"gtmd/config"
 	"gtmd/geo/mmdb"
 	"gtmd/node"
@@ -58,7 +59,14 @@ func site(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for name, secret := range map[string]string{"push.token": "a secret\n", "cookies.secret": "00112233445566778899aabbccddeeff\n"} {
+	for name, secret := range map[string]string{
+		"push.token": "a secret\n", "tokens": "read prometheus sha256:" + strings.Repeat("0f", 32) + "\n", "cookies.secret": "00112233445566778899aabbccddeeff\n",
+		"mail.password": "a secret\n", "webhook.secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", "webhook.token": "a secret\n",
+		"chat.url": "https://chat.example.com/hook/secret\n", "dingtalk.url": "https://oapi.dingtalk.com/robot/send?access_token=secret\n",
+		"dingtalk.secret": "SECsecret\n", "feishu.url": "https://open.feishu.cn/open-apis/bot/v2/hook/secret\n", "feishu.secret": "a secret\n",
+		"wecom.url": "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=secret\n",
+		"slack.url": "https://hooks.slack.com/services/secret\n", "alertmanager.token": "a secret\n", "sms.token": "a secret\n",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -180,5 +188,27 @@ func TestTree(t *testing.T) {
 	}
 	for name := range listed {
 		t.Errorf("%s is in the tree but not in the project", name)
+	}
+}
+
+// TestEventKinds wants every kind of event in events.md.
+func TestEventKinds(t *testing.T) {
+	text, err := os.ReadFile("events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := admin.EventKind("").Values()
+	source, err := os.ReadFile("../admin/event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), " EventKind = \""); n != len(kinds) {
+		t.Errorf("admin/event.go has %d kinds, and lists %d", n, len(kinds))
+	}
+	for _, kind := range kinds {
+		row := regexp.MustCompile("(?m)^\\| [^|]*`" + string(kind) + "`[^|]* \\|")
+		if !row.Match(text) {
+			t.Errorf("events.md has no row about %s", kind)
+		}
 	}
 }

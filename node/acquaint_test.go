@@ -137,7 +137,7 @@ func TestReloadRefusedAfterItWaited(t *testing.T) {
 	good := p.header
 	p.header = strings.Replace(good, `["127.0.0.1:0"]`, fmt.Sprintf("[%q]", taken.LocalAddr()), 1)
 	contains(t, <-p.reload(context.Background(), "100ms"), "address already in use")
-	equal(t, "targets", p.n.Targets(), 2)
+	equal(t, "targets", p.n.TargetCount(), 2)
 	p.header = good
 	if err := <-p.reload(context.Background(), "100ms"); err != nil { // it waits again: the address is new again
 		t.Error(err)

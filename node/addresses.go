@@ -114,12 +114,18 @@ func probeStatus(t *healthcheck.TargetStatus) admin.ProbeStatus {
 		LastProbe: moment(t.LastProbe), LastError: t.LastError, CannotProbe: t.Void, LastMilliseconds: milliseconds(t.LastDuration),
 		Degraded: t.Degraded, Flapping: moment(t.Flapping), Warning: t.Report.Warning, CertificateExpires: moment(t.Report.CertificateExpires),
 	}
-	if p := t.Phases; p != (healthcheck.Phases{}) {
-		s.Phases = &admin.Phases{
-			ConnectMS: milliseconds(p.Connect), TLSMS: milliseconds(p.TLS), FirstByteMS: milliseconds(p.FirstByte), BodyMS: milliseconds(p.Body),
-		}
-	}
+	s.Phases = phasesStatus(t.Phases)
 	return s
+}
+
+// phasesStatus is nil when a probe had no phases.
+func phasesStatus(p healthcheck.Phases) *admin.Phases {
+	if p == (healthcheck.Phases{}) {
+		return nil
+	}
+	return &admin.Phases{
+		ConnectMS: milliseconds(p.Connect), TLSMS: milliseconds(p.TLS), FirstByteMS: milliseconds(p.FirstByte), BodyMS: milliseconds(p.Body),
+	}
 }
 
 func blindStatus(health *healthcheck.Status) []admin.BlindStatus {

@@ -24,10 +24,7 @@ func (n *Node) Status() admin.Status {
 	w := n.world.Load()
 	status := admin.Status{
 		Version: n.options.Version, Started: n.started, Ready: "ready", Listen: append([]netip.AddrPort{}, n.Addresses()...),
-		Config: admin.ConfigStatus{
-			File: n.options.Name, Hash: w.config.Hash, Loaded: w.loaded, Generation: w.view.Generation,
-			Warnings: texts(w.allWarnings(time.Now())),
-		},
+		Config:    n.configStatus(w),
 		Overrides: n.Overrides(), Databases: w.databaseStatus(time.Now()), Instances: w.instanceStatus(), Switches: n.history.latest(),
 	}
 	health := n.health()
@@ -35,10 +32,21 @@ func (n *Node) Status() admin.Status {
 	if err := n.Ready(); err != nil {
 		status.Ready = err.Error()
 	}
-	if refused := n.lastReload.Load(); refused != nil {
-		status.Config.Error, status.Config.Refused = refused.err.Error(), &refused.at
+	if failed := n.saveFailed.Load(); failed != nil {
+		status.StateError, status.StateFailed = failed.err.Error(), &failed.at
 	}
 	return status
+}
+
+// configStatus is the state of the configuration of a world, and how the last reload went.
+func (n *Node) configStatus(w *world) admin.ConfigStatus {
+	s := admin.ConfigStatus{
+		File: n.options.Name, Hash: w.config.Hash, Loaded: w.loaded, Generation: w.view.Generation, Warnings: texts(w.allWarnings(time.Now())),
+	}
+	if refused := n.lastReload.Load(); refused != nil {
+		s.Error, s.Refused = refused.err.Error(), &refused.at
+	}
+	return s
 }
 
 // health is the present knowledge of the targets: fresher than that of the world, which knows the verdicts decided on.
@@ -129,5 +137,5 @@ func moment(t time.Time) *time.Time {
 	return &t
 }
 
-// clock writes a time for people.
-func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+// clock writes a time for people, with its zone: who reads it may be elsewhere.
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }

@@ -35,6 +35,7 @@ type plan struct {
 	names     []string                      // those of domain pools to be resolved, in order
 	answers   map[string]resolver.Answer    // what they resolve to
 	users     map[string][]slot             // target ID -> the decisions that it takes part in
+	members   map[string][]member           // target ID -> the addresses of pools that it is probed for
 	slots     []slot                        // every decision, in order
 	files     string                        // fingerprint of the files when they were read; empty for a plan that is not served
 	measured  map[string][]slot             // pool -> the decisions of instances that go by its latency
@@ -84,6 +85,7 @@ func (p *plan) compileInstances(answers map[string]resolver.Answer) {
 	for i := range p.config.File.Instances {
 		p.compileInstance(&p.config.File.Instances[i], pools)
 	}
+	p.enroll()
 }
 
 // compileZone puts the apex records of a zone before those of its file.
@@ -139,7 +141,7 @@ func (p *plan) compilePools() map[string]*policy.Pool {
 	for _, text := range p.config.File.Blind.Canaries {
 		address := netip.MustParseAddr(text)
 		t := p.checks[p.config.File.Blind.HealthCheck].Target(address, "")
-		t.ID, t.Canary = "canary/"+t.ID, true // A pool may have the same address with the same check.
+		t.ID, t.Canary = canaryPrefix+t.ID, true // A pool may have the same address with the same check.
 		p.targets = append(p.targets, t)
 		p.probed[t.ID] = probe{p.config.File.Blind.HealthCheck, address.String()}
 	}

@@ -84,6 +84,7 @@ func (b *stateBody) shift(by func(time.Time) time.Time) {
 			set(&b.Overrides[i].Expires)
 		}
 	}
+	b.Drills = b.Drills.shift(by)
 	for name, a := range b.Names {
 		set(&a.Since)
 		set(&a.Resolved)

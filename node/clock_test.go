@@ -5,6 +5,7 @@ import (
 	"time"
 	"unsafe"
 
+	"gtmd/admin"
 	"gtmd/healthcheck"
 	"gtmd/policy"
 )
@@ -41,6 +42,11 @@ func bodyAt(now time.Time) stateBody {
 		Overrides: []savedOverride{
 			{ID: "o1", Since: ago(time.Minute), Expires: now.Add(10 * time.Minute)},
 			{ID: "o2", Since: ago(time.Minute), Expires: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), OnWall: true},
+			{ID: "o3", Since: ago(time.Minute), Expires: now.Add(10 * time.Minute), Drill: "d2"},
+		},
+		Drills: drills{
+			{admin.Drill{ID: "d1", State: admin.DrillEnded, Ends: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+			{admin.Drill{ID: "d2", State: admin.DrillRunning, Ends: now.Add(10 * time.Minute)}},
 		},
 	}
 }
@@ -92,12 +98,16 @@ func TestClockSteps(t *testing.T) {
 			"available": {now.Sub(b.Policies[0].Available["a"]), 90*time.Second + known},
 			"override":  {now.Sub(b.Overrides[0].Since), time.Minute + known},
 			"expiry":    {b.Overrides[0].Expires.Sub(now), 10*time.Minute - known},
+			"drill":     {b.Overrides[2].Expires.Sub(now), 10*time.Minute - known},
+			"its end":   {b.Drills[1].Ends.Sub(now), 10*time.Minute - known},
 		} {
 			if got[0] != got[1] {
 				t.Errorf("%s: %s is %v, want %v", row.name, what, got[0], got[1])
 			}
 		}
 		check(t, row.name+": a time of the wall", b.Overrides[1].Expires.Equal(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), true)
+		check(t, row.name+": a drill that is over", b.Drills[0].Ends.Equal(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), true)
+		check(t, row.name+": shown by the wall as it is", b.Drills[1].shown(now).Ends.Equal(now.Round(0).Add(10*time.Minute-known)), true)
 		check(t, row.name+": the zero time", b.Targets["unset"].Since.IsZero(), true)
 		// From now on setting the clock on the wall changes nothing.
 		later := stepped(now.Add(time.Minute), 24*time.Hour)

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"time"
+
+	"gtmd/admin"
 )
 
 // request is something that only the controller may do; it answers on done.
@@ -104,19 +106,30 @@ func (n *Node) step() {
 	n.touch()
 }
 
-// swap publishes the answers of a world and goes on from it. On an error everything is as it was.
-func (n *Node) swap(w, next *world, now time.Time) error {
+// swap publishes the answers of a world and goes on from it. On an error everything is as it was. The events are what has led to
+// it: they come before those that follow.
+func (n *Node) swap(w, next *world, now time.Time, events ...admin.Event) error {
 	next.number(w.serials, now)
 	if err := n.dns.Swap(next.view); err != nil {
 		return err
 	}
+	n.events.add(events...)
 	n.advance(w, next, now)
 	return nil
 }
 
 // advance makes next the present world and tells what it changed.
 func (n *Node) advance(w, next *world, now time.Time) {
+	memory := w.memoryBefore(next)
+	if next.config != w.config {
+		next.dropLost(now)
+	}
+	next.drills = next.follow(w, memory, now)
 	n.world.Store(next)
-	n.announce(w.memoryBefore(next), next, now)
-	n.countTurns(w, next)
+	switches := n.announce(memory, next, now)
+	n.tellDrills(w.drills, next.drills) // before what follows from their end
+	n.teller.follow(next, switches, now)
+	if n.countTurns(w, next) || next.view != w.view {
+		n.events.signal()
+	}
 }

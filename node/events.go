@@ -42,24 +42,28 @@ func (h *history) latest() []admin.Switch {
 	return append([]admin.Switch{}, h.switches...)
 }
 
-// announce logs, counts and remembers the switches that led from what was in force before to w.
-func (n *Node) announce(before map[policyKey]policy.Memory, w *world, now time.Time) {
-	for _, s := range w.switches(before, now) {
+// announce logs, counts, remembers and returns the switches that led from what was in force before to w.
+func (n *Node) announce(before map[policyKey]policy.Memory, w *world, now time.Time) []admin.Switch {
+	all := w.switches(before, now)
+	for _, s := range all {
 		n.log.Warn("switch", "instance", s.Instance, "policy", s.Policy, "family", s.Family,
 			"from", s.From, "to", s.To, "why", s.Why, "reason", s.Reason)
 		n.history.add(s)
 		n.metrics.switched(s)
 	}
+	return all
 }
 
-// countTurns counts the verdicts that have turned from one world to the next.
-func (n *Node) countTurns(w, next *world) {
+// countTurns counts the verdicts that have turned from one world to the next, and reports whether any has.
+func (n *Node) countTurns(w, next *world) (any bool) {
 	for id := range next.status.Since(w.status) {
 		t, _ := next.status.Find(id)
 		if before, known := w.status.Find(id); known && before.Verdict != t.Verdict && t.Verdict != healthcheck.Unknown {
 			n.metrics.turned(id, t.Verdict)
+			any = true
 		}
 	}
+	return any
 }
 
 // switches lists the policies of w that answer from another set than before: one of another role and with other pools. A

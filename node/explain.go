@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -18,26 +19,36 @@ import (
 
 // Explain asks the code that serves what a client gets, and says why.
 func (n *Node) Explain(q admin.Question) (admin.Explanation, error) {
-	e, err := n.world.Load().explain(q, n.health())
+	w, err := n.world.Load().supposed(q.Suppose, time.Now())
+	if err != nil {
+		return admin.Explanation{}, err
+	}
+	e, err := w.explain(q, n.health())
 	e.Health = true
 	return e, err
 }
 
 // Explain answers from a configuration that is not running: nothing is known of health, so every address that is probed
-// counts as available.
+// counts as available but where the question supposes something else.
 func Explain(c *config.Config, q admin.Question) (admin.Explanation, error) {
 	w, err := offline(c)
 	if err != nil {
 		return admin.Explanation{}, err
 	}
+	if w, err = w.supposed(q.Suppose, time.Now()); err != nil {
+		return admin.Explanation{}, err
+	}
 	e, err := w.explain(q, w.status)
 	e.Since = nil // Nothing holds since any time: it is not running.
-	for i := range e.Sets {
-		e.Sets[i].Since = nil
+	for _, sets := range [][]admin.SetStatus{e.Sets, e.PassedSets} {
+		for i := range sets {
+			sets[i].Since = nil
+		}
 	}
 	return e, err
 }
 
+// explain asks the view of a world what a client gets; health is the present one.
 func (w *world) explain(q admin.Question, health *healthcheck.Status) (admin.Explanation, error) {
 	question, err := parseQuestion(&q)
 	if err != nil {
@@ -63,6 +74,7 @@ func (w *world) explain(q admin.Question, health *healthcheck.Status) (admin.Exp
 	switch {
 	case found.Block != nil:
 		w.explainDecision(&e, found, health)
+		w.explainEarliest(&e, found, health, time.Now())
 	case found.Policy >= 0:
 		e.Policy = found.Instance.Policies[found.Policy].Name
 	}
@@ -75,6 +87,16 @@ func (w *world) explainDecision(e *admin.Explanation, found *view.Explanation, h
 	e.Policy = found.Instance.Policies[found.Policy].Name
 	if found.Block.Answering != found.Policy {
 		e.FellThrough = found.Instance.Policies[found.Block.Answering].Name
+		own := slot{Instance: slices.Index(w.instances, found.Instance), Policy: found.Policy, Family: found.Block.Family}
+		e.PassedSets = w.setStatus(own, w.decision(own), health)
+		for i := range e.PassedSets {
+			set := &e.PassedSets[i]
+			set.InForce = false // by itself it would fail open
+			set.Verdict = fmt.Sprintf("not available: %d of %d addresses available, %d needed", set.UpAddresses, set.Addresses, set.Need)
+			for j := range set.Members {
+				set.Members[j].Served = false
+			}
+		}
 	}
 	e.InForce, e.Why, e.Since, e.Until = roleOf(d), string(d.Why), moment(d.Since), moment(d.Until)
 	e.Sets = w.setStatus(slot{Instance: slices.Index(w.instances, found.Instance), Policy: found.Block.Answering, Family: found.Block.Family}, d, health)

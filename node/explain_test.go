@@ -139,6 +139,9 @@ func TestExplain(t *testing.T) {
 	check(t, "fail open", e.InForce+", "+e.Why, "primary, fail open")
 	check(t, "scope", e.Scope, 24)
 	check(t, "falls through", e.Policy+" "+e.FellThrough, "Office Global")
+	check(t, "passed", len(e.PassedSets), 1)
+	check(t, "passed address", e.PassedSets[0].Members[0].Standing+" "+e.PassedSets[0].Members[0].Reason, "down refused")
+	check(t, "passed set in force", e.PassedSets[0].InForce || e.PassedSets[0].Members[0].Served, false)
 
 	e = explain("one.gtm.test", "TXT", "")
 	check(t, "no data", e.RCode+fmt.Sprint(e.Answer, e.TTL, e.Instance, e.Lines, e.Sets), "NOERROR[] 30[] []")

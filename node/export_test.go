@@ -26,8 +26,8 @@ func (n *Node) WhileUnsaved(f func()) {
 // StateFile is the name of the saved state.
 const StateFile = stateFile
 
-// Targets is how many targets are probed.
-func (n *Node) Targets() int { return n.engine.Status().Len() }
+// TargetCount is how many targets are probed.
+func (n *Node) TargetCount() int { return n.engine.Status().Len() }
 
 // GeoWork says how often databases were read and maps compiled.
 func (n *Node) GeoWork() string {

@@ -60,6 +60,7 @@ func (o *owner) Freeze(ctx context.Context) (state []byte, err error) {
 	o.frozen, o.release = make(chan error, 1), make(chan struct{})
 	stands := make(chan error, 1)
 	work := func() error {
+		n.teller.settle() // so that the next process tells nothing again
 		n.saving.Lock()
 		defer n.saving.Unlock()
 		state, err = n.handed(true)
@@ -98,6 +99,7 @@ func (o *owner) Leave() {
 	n.dns.Leave()
 	n.admin.Leave()
 	n.setPhase("another gtmd has taken over")
+	n.endTelling() // the next process waits for it: the files are its own from here on
 }
 
 // handed is what the next process has to know; frozen, when nothing is published after it.

@@ -19,13 +19,14 @@ import (
 	"gtmd/node"
 )
 
-// goroutines counts those of this module, but for the tests themselves.
+// goroutines counts those of this module, but for the tests themselves and tests that wait for those which run alone.
 func goroutines() int {
 	stacks := make([]byte, 4<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	count := 0
 	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
-		if strings.Contains(stack, "\ngtmd/") && !strings.Contains(stack, "\ngtmd/node_test.") {
+		isTest := strings.Contains(stack, "\ngtmd/node_test.") || strings.Contains(stack, "\ntesting.(*T).Parallel(")
+		if strings.Contains(stack, "\ngtmd/") && !isTest {
 			count++
 		}
 	}
@@ -331,10 +332,15 @@ func TestUnwritableState(t *testing.T) {
 	eventually(t, "2", failures)
 	equal(t, "complaints", len(s.log.lines("state is not saved: after a restart the verdicts would be missing; trying again")), 1)
 	equal(t, "last save", metric(t, n, "gtmd_state_last_save_timestamp_seconds"), "0")
+	status := n.Status()
+	if !strings.Contains(status.StateError, s.path("state")) || status.StateFailed == nil || time.Since(*status.StateFailed) > time.Minute {
+		t.Errorf("the status says %q since %v", status.StateError, status.StateFailed)
+	}
 	if err := os.Remove(s.path("state")); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "1", func() string { return fmt.Sprint(len(s.log.lines("state is saved again"))) })
+	eventually(t, "", func() string { return n.Status().StateError })
 	if _, err := os.Stat(s.path("state/state.json")); err != nil {
 		t.Error(err)
 	}

@@ -145,14 +145,18 @@ var (
 	poolAddresses = desc("gtmd_pool_addresses", "Addresses of the pool that are not offline.", "pool")
 	poolAvailable = desc("gtmd_pool_available_addresses", "Addresses of the pool that are available.", "pool")
 
-	setAvailable   = desc("gtmd_set_available", "1 while the set has as many available addresses as it needs.", "instance", "policy", "family", "set")
-	setAddresses   = desc("gtmd_set_available_addresses", "Available addresses of the set.", "instance", "policy", "family", "set")
-	setRequired    = desc("gtmd_set_required_addresses", "Available addresses that the set needs to be available.", "instance", "policy", "family", "set")
-	activeSet      = desc("gtmd_policy_active_set", "1 for the set in force, 0 for the others.", "instance", "policy", "family", "set")
-	failOpen       = desc("gtmd_policy_fail_open", "1 while the policy answers with addresses that are down, because none of the set in force is up.", "instance", "policy", "family")
-	policySwitches = desc("gtmd_policy_switches_total", "Changes of the set in force.", "instance", "policy", "family", "from", "to")
-	lastSwitch     = desc("gtmd_policy_last_switch_timestamp_seconds", "Since when the set in force is.", "instance", "policy", "family")
-	answers        = desc("gtmd_answers_total", "Answers given by a policy, by the set that they came from.", "instance", "policy", "family", "set")
+	setAvailable       = desc("gtmd_set_available", "1 while the set has as many available addresses as it needs.", "instance", "policy", "family", "set")
+	setAddresses       = desc("gtmd_set_available_addresses", "Available addresses of the set.", "instance", "policy", "family", "set")
+	setRequired        = desc("gtmd_set_required_addresses", "Available addresses that the set needs to be available.", "instance", "policy", "family", "set")
+	activeSet          = desc("gtmd_policy_active_set", "1 for the set in force, 0 for the others.", "instance", "policy", "family", "set")
+	failOpen           = desc("gtmd_policy_fail_open", "1 while the policy answers with addresses that are down, because none of the set in force is up.", "instance", "policy", "family")
+	policySwitches     = desc("gtmd_policy_switches_total", "Changes of the set in force.", "instance", "policy", "family", "from", "to")
+	lastSwitch         = desc("gtmd_policy_last_switch_timestamp_seconds", "Since when the set in force is.", "instance", "policy", "family")
+	businessConfigured = desc("gtmd_business_domain_configured", "1 while the business domain leads to the CDN, 0 while it does not; absent while that is not known.", "instance", "domain")
+	businessChecked    = desc("gtmd_business_domain_last_check_timestamp_seconds", "When a resolver last told where the business domain leads.", "instance", "domain")
+	lastQuery          = desc("gtmd_access_domain_last_query_timestamp_seconds", "When the access domain was last asked for; 0: not since the start of this process.", "instance")
+
+	answers = desc("gtmd_answers_total", "Answers given by a policy, by the set that they came from.", "instance", "policy", "family", "set")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -163,7 +167,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		configInfo, zoneSerials, databaseBuilt, databaseInfo, databaseOK, databaseFailures, databaseNetworks, geoBuild, geoClasses, addressUp, addressTransitions, addressLastTurn, addressDegraded, addressFlapping, overridesSet, probeSuccess, probeDuration, probeLastRun, certExpiry,
-		poolAddresses, poolAvailable, setAvailable, setAddresses, setRequired, activeSet, failOpen, policySwitches, lastSwitch, answers,
+		poolAddresses, poolAvailable, setAvailable, setAddresses, setRequired, activeSet, failOpen, policySwitches, lastSwitch, businessConfigured, businessChecked, lastQuery, answers,
 	} {
 		ch <- d
 	}
@@ -195,10 +199,16 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	if !w.config.File.Admin.InstanceMetrics {
 		return
 	}
+	m.collectBusiness(send)
 	for _, s := range w.slots {
 		m.collectPolicy(send, w.key(s), w.decision(s))
 	}
 	for _, in := range w.instances {
+		asked := 0.0
+		if at := m.node.stats.LastAsked(in.Name); !at.IsZero() {
+			asked = seconds(at)
+		}
+		send.gauge(lastQuery, asked, in.Name)
 		for _, access := range in.Policies {
 			m.collectAnswers(send, in, access)
 		}
@@ -216,6 +226,18 @@ func (m *metrics) collectGeography(send sender, w *world) {
 	}
 	send.gauge(geoBuild, w.buildDuration.Seconds())
 	send.gauge(geoClasses, float64(w.geo.Classes()))
+}
+
+// collectBusiness tells whether business domains lead to the CDN.
+func (m *metrics) collectBusiness(send sender) {
+	for _, s := range m.node.business.all() {
+		if s.Checked != nil {
+			send.gauge(businessChecked, seconds(*s.Checked), s.Instance, s.Domain)
+		}
+		if s.State == admin.Configured || s.State == admin.NotConfigured {
+			send.gauge(businessConfigured, truth(s.State == admin.Configured), s.Instance, s.Domain)
+		}
+	}
 }
 
 func (m *metrics) collectPools(send sender, w *world, health *healthcheck.Status) {

@@ -18,6 +18,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"gtmd/admin"
 	"gtmd/node"
 )
 
@@ -60,7 +61,9 @@ func TestMetricNames(t *testing.T) {
 	defer secure.Close()
 	address := netip.MustParseAddrPort(secure.Listener.Addr().String())
 	s.put("city.mmdb", worldIn(t, "US"))
-	n := s.start("[geo]\ndatabases = [\"$DIR/city.mmdb\"]\n", s.secured(t, `"127.0.0.1:9"`), strings.Replace(pools, `["$1"]`, fmt.Sprintf("[%q]", address.Addr()), 1), instance, fmt.Sprintf(`
+	i := startInternet(t, "www.shop.test. 60 CNAME cdn.test.\ncdn.test. 60 A 192.0.2.80")
+	business := strings.Replace(instance, "ttl = 5", "ttl = 5\nbusiness_domains = [\"www.shop.test\"]", 1)
+	n := s.start("[geo]\ndatabases = [\"$DIR/city.mmdb\"]\n", i.checked(""), s.secured(t, `"127.0.0.1:9"`), strings.Replace(pools, `["$1"]`, fmt.Sprintf("[%q]", address.Addr()), 1), business, fmt.Sprintf(`
 [[pool]]
 name = "secure"
 type = "ipv4"
@@ -73,6 +76,11 @@ port = %d
 verify = false
 interval = "200ms"
 timeout = "200ms"
+[[alert_group]]
+name = "ops"
+[[alert_group.method]]
+kind = "webhook"
+url = "http://127.0.0.1:9/"
 `, address.Addr(), address.Port()))
 	eventually(t, "up", func() string { return standing(n, 2) })
 	eventually(t, "saved", func() string {
@@ -81,6 +89,7 @@ timeout = "200ms"
 		}
 		return "not yet"
 	})
+	eventually(t, admin.Configured, func() string { return n.BusinessDomains()[0].State })
 	problems, err := testutil.GatherAndLint(n.Gatherer())
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +243,7 @@ backup = [{ pools = ["six"] }, { pools = ["test2"] }]
 func TestDetailMetrics(t *testing.T) {
 	t.Parallel()
 	address := []string{"gtmd_address_up", "gtmd_address_transitions_total", "gtmd_probe_success"}
-	instances := []string{"gtmd_pool_available_addresses", "gtmd_set_available", "gtmd_policy_active_set", "gtmd_policy_switches_total", "gtmd_answers_total"}
+	instances := []string{"gtmd_pool_available_addresses", "gtmd_set_available", "gtmd_policy_active_set", "gtmd_policy_switches_total", "gtmd_answers_total", "gtmd_access_domain_last_query_timestamp_seconds"}
 	all := []string{"gtmd_probes_total", "gtmd_overrides", "gtmd_config_info"}
 	for _, row := range []struct {
 		option     string

@@ -215,7 +215,7 @@ func TestFlatten(t *testing.T) {
 
 	// What is no longer behind the name is not probed any more.
 	d.set("one.origin.test.", s.origins[3].String())
-	eventually(t, "2", func() string { return fmt.Sprint(n.Targets()) })
+	eventually(t, "2", func() string { return fmt.Sprint(n.TargetCount()) })
 	equal(t, "answer", answer(n, dns.TypeA, ""), s.origins[3].String())
 }
 

@@ -21,6 +21,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gtmd/admin"
+	"gtmd/admin/dashboard"
+	"gtmd/alert"
 	"gtmd/config"
 	"gtmd/handover"
 	"gtmd/healthcheck"
@@ -70,18 +72,25 @@ type Node struct {
 	lastReload atomic.Pointer[refusal] // nil: the last reload was good
 	phase      atomic.Pointer[string]  // why queries are not answered; nil: they are
 	history    history
+	events     *eventLog
+	teller     *teller
+	alerts     *alert.Service
+	refusals   refusals
+	telling    sync.Once // ends it
+	business   *business
 
+	probing    chan struct{} // holds a token for each probe that runs because somebody asked for it
 	loading    chan struct{} // holds a token while a configuration or a database is loaded
 	atlas      *atlas        // of whoever holds it
 	requests   chan request
-	stopped    chan struct{} // closed when the controller takes no more requests
-	followed   chan struct{} // holds a token when the controller has taken up a change of health, for the reload that waits for one
-	unsaved    chan struct{} // holds a token when the state has changed
-	saving     sync.Mutex    // guards the state file, saveFailed and ended
-	saveFailed bool
-	ended      bool          // nothing is served any more
-	uncopied   chan struct{} // holds a token when a database may have no copy
-	untidy     chan struct{} // holds a token when something has been loaded
+	stopped    chan struct{}           // closed when the controller takes no more requests
+	followed   chan struct{}           // holds a token when the controller has taken up a change of health, for the reload that waits for one
+	unsaved    chan struct{}           // holds a token when the state has changed
+	saving     sync.Mutex              // guards the state file and ended
+	saveFailed atomic.Pointer[refusal] // why the state could not be saved, and since when; nil: it was. Written with saving held
+	ended      bool                    // nothing is served any more
+	uncopied   chan struct{}           // holds a token when a database may have no copy
+	untidy     chan struct{}           // holds a token when something has been loaded
 
 	sockets    *handover.Sockets // that others have opened
 	moved      chan struct{}     // holds a token when the door may have another place
@@ -108,8 +117,8 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{
 		options: o, log: o.Logger, started: time.Now(), registry: prometheus.NewRegistry(), stats: stats,
 		prober: healthcheck.NewProber(), dns: server.New(o.Logger, stats),
-		loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}),
-		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1), uncopied: make(chan struct{}, 1), untidy: make(chan struct{}, 1), atlas: newAtlas(),
+		probing: make(chan struct{}, maxProbing), loading: make(chan struct{}, 1), requests: make(chan request), stopped: make(chan struct{}),
+		followed: make(chan struct{}, 1), unsaved: make(chan struct{}, 1), uncopied: make(chan struct{}, 1), untidy: make(chan struct{}, 1), atlas: newAtlas(), business: newBusiness(),
 		sockets: o.Sockets, moved: make(chan struct{}, 1), handedOver: make(chan struct{}),
 	}
 	if n.sockets == nil {
@@ -135,9 +144,13 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if n.metrics, err = newMetrics(n); err != nil {
 		return nil, fmt.Errorf("register the metrics: %w", err)
 	}
-	if n.admin, err = admin.New(n, n.registry, n.log); err != nil {
+	if n.admin, err = admin.New(n, n.registry, n.log, dashboard.New(n, n.log)...); err != nil {
 		return nil, err
 	}
+	if n.events, err = newEventLog(func() string { return n.stateDir(c) }, n.log, n.registry); err != nil {
+		return nil, fmt.Errorf("register the metrics of events: %w", err)
+	}
+	n.teller = newTeller(n.tell, n.reconcile)
 	var saved origin
 	taking, err := n.succeed(ctx, c)
 	if err != nil {
@@ -190,6 +203,10 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		}
 	}
 	n.history.restore(saved.Switches)
+	if n.alerts, err = n.newAlerts(c); err != nil {
+		return nil, err
+	}
+	undo = append(undo, n.endTelling)
 	n.engine, err = healthcheck.NewEngine(healthcheck.EngineOptions{Logger: n.log, Registerer: n.registry, Saved: saved.Targets})
 	if err != nil {
 		return nil, fmt.Errorf("start the health checks: %w", err)
@@ -203,11 +220,14 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	w.number(before.serials, time.Now())
 	n.world.Store(w)
+	n.business.set(c, time.Now())
 	if taking != nil {
 		if err := n.takeOver(taking, change, w); err != nil {
 			return nil, err
 		}
 	}
+	n.events.open() // nobody else writes to it now
+	n.teller.open(saved.Told)
 	change.admin.Commit()
 	undo = append(undo, n.admin.Close)
 	n.admin.Own()
@@ -233,8 +253,10 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	n.settle()
 	n.setPhase("")
+	n.begin(taking, &saved.stateBody, w)
+	n.teller.follow(w, n.announce(saved.memory(), w, w.loaded), w.loaded)
 	n.reloaded(nil)
-	n.announce(saved.memory(), w, w.loaded)
+	n.resumeDrills(saved.memory(), w)
 	n.atlas.settle(p)
 	n.touch()
 	n.tidy()
@@ -250,6 +272,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n.running.Go(func() { n.runCopier(running) })
 	n.running.Go(func() { n.runResolved(running) })
 	n.running.Go(func() { n.runTidier(running) })
+	n.running.Go(func() { n.runBusiness(running) })
 	door, path := n.openDoor()
 	n.running.Go(func() { n.runDoor(running, door, path) })
 	if o.Serving != nil {
@@ -293,6 +316,10 @@ func (n *Node) close() {
 	n.cancel()
 	n.running.Wait()
 	n.dns.Close()
+	n.teller.close()
+	if !n.left.Load() {
+		n.note(admin.Event{Kind: admin.EventStopped, Message: "gtmd " + n.options.Version.Version + " stopped"})
+	}
 	n.saving.Lock()
 	n.ended = true
 	n.saving.Unlock()
@@ -301,6 +328,7 @@ func (n *Node) close() {
 	n.resolver.Close()
 	n.prober.Close()
 	n.admin.Close()
+	n.endTelling()
 	n.sockets.Close()
 	n.log.Info("stopped")
 }

@@ -22,9 +22,14 @@ func (n *Node) Overrides() []admin.Override {
 func (n *Node) SetOverride(ctx context.Context, r admin.OverrideRequest) (admin.OverrideResult, error) {
 	var result admin.OverrideResult
 	err := n.ask(ctx, func() (err error) {
-		result, err = n.override(r)
+		result, err = n.override(ctx, r)
 		return err
 	})
+	if err != nil {
+		e := targetEvent(r.OverrideTarget)
+		e.Message = fmt.Sprintf("override %s on %s", r.State, r.OverrideTarget)
+		n.notMade(ctx, r.Author, e, err)
+	}
 	if err == nil && !n.save() {
 		result.Warnings = append(result.Warnings, "it is in force, but the state could not be saved: a restart would end it")
 	}
@@ -32,7 +37,7 @@ func (n *Node) SetOverride(ctx context.Context, r admin.OverrideRequest) (admin.
 }
 
 // override is the work of SetOverride that only the controller may do.
-func (n *Node) override(r admin.OverrideRequest) (admin.OverrideResult, error) {
+func (n *Node) override(ctx context.Context, r admin.OverrideRequest) (admin.OverrideResult, error) {
 	w, now := n.world.Load(), time.Now()
 	target := canonical(r.OverrideTarget)
 	if err := w.known(target); err != nil {
@@ -65,7 +70,10 @@ func (n *Node) override(r admin.OverrideRequest) (admin.OverrideResult, error) {
 	if old := w.overrides.on(target); old != nil {
 		changed = append(changed, old)
 	}
-	if err := n.steer(w, w.overrides.with(o), changed, now); err != nil {
+	stopped := w.drills.stopped(changed[1:], o.author, fmt.Sprintf("%s has set override %s, %s, in its place", o.author, o.id, o.kind), now)
+	asked := w.overrideOf(o, now)
+	e := overrideEvent(admin.EventOverrideSet, &asked, "is set until "+untilText(o.expires))
+	if err := n.steer(w, w.overrides.with(o), stopped, changed, now, by(ctx, r.Author, e)); err != nil {
 		return admin.OverrideResult{}, err
 	}
 	n.log.Warn("override set", "id", o.id, "on", shown(o.target).String(), "state", string(o.kind), "reason", o.reason, "author", o.author,
@@ -94,7 +102,15 @@ func (n *Node) ClearOverride(ctx context.Context, r admin.ClearRequest) (admin.C
 		for _, o := range gone {
 			result.Cleared = append(result.Cleared, w.overrideOf(o, now))
 		}
-		if err := n.steer(w, rest, gone, now); err != nil {
+		stopped := w.drills.stopped(gone, r.Author, "its override was cleared by hand", now)
+		var events []admin.Event
+		for i := range result.Cleared {
+			o := &result.Cleared[i]
+			e := overrideEvent(admin.EventOverrideCleared, o, "is cleared")
+			e.Reason, e.Since = fmt.Sprintf("it was set by %s: %s", o.Author, o.Reason), moment(o.Since)
+			events = append(events, by(ctx, r.Author, e))
+		}
+		if err := n.steer(w, rest, stopped, gone, now, events...); err != nil {
 			return err
 		}
 		for _, o := range gone {
@@ -102,6 +118,13 @@ func (n *Node) ClearOverride(ctx context.Context, r admin.ClearRequest) (admin.C
 		}
 		return nil
 	})
+	if err != nil {
+		e := targetEvent(r.OverrideTarget)
+		if e.Message = "clear override " + r.ID; r.ID == "" {
+			e.Message = fmt.Sprintf("clear the override on %s", r.OverrideTarget)
+		}
+		n.notMade(ctx, r.Author, e, err)
+	}
 	if err == nil && !n.save() {
 		result.Warnings = append(result.Warnings, "it is cleared, but the state could not be saved: a restart would bring it back")
 	}
@@ -115,7 +138,12 @@ func (n *Node) expire() {
 	if len(gone) == 0 {
 		return
 	}
-	if err := n.steer(w, rest, gone, now); err != nil {
+	var events []admin.Event
+	for _, o := range gone {
+		status := w.overrideOf(o, now)
+		events = append(events, expiredEvent(&status))
+	}
+	if err := n.steer(w, rest, w.drills, gone, now, events...); err != nil {
 		n.log.Error("publish the answers", "error", err)
 		return
 	}
@@ -131,11 +159,11 @@ func (o *override) fields(now time.Time) []any {
 		"after", now.Sub(o.since).Round(time.Second)}
 }
 
-// steer serves with other overrides. Changed are those that were not there before, or are no longer: what they are on is
-// decided anew.
-func (n *Node) steer(w *world, all *overrides, changed []*override, now time.Time) error {
+// steer serves with other overrides and drills. Changed are overrides that were not there before, or are no longer: what they are
+// on is decided anew. The events that say so come before those of what follows from it; on an error there are none.
+func (n *Node) steer(w *world, all *overrides, drills drills, changed []*override, now time.Time, events ...admin.Event) error {
 	before := *w
-	before.overrides = all
+	before.overrides, before.drills = all, drills
 	var due []slot
 	for _, s := range w.slots {
 		if slices.ContainsFunc(changed, func(o *override) bool { return w.concerns(o, s) }) {
@@ -143,10 +171,11 @@ func (n *Node) steer(w *world, all *overrides, changed []*override, now time.Tim
 		}
 	}
 	if len(due) == 0 {
-		n.world.Store(&before)
+		n.events.add(events...)
+		n.advance(w, &before, now)
 		return nil
 	}
-	return n.swap(w, before.redecide(due, w.status, nil, n.stats.Counter, now), now)
+	return n.swap(w, before.redecide(due, w.status, nil, n.stats.Counter, now), now, events...)
 }
 
 // concerns reports whether an override is on an address of a decision.
@@ -288,7 +317,7 @@ func (w *world) overrideStatus(now time.Time) []admin.Override {
 func (w *world) overrideOf(o *override, now time.Time) admin.Override {
 	out := admin.Override{
 		ID: o.id, OverrideTarget: shown(o.target), State: string(o.kind), Reason: o.reason, Author: o.author, Since: o.since.Round(0),
-		Expires: moment(o.expires), Forced: o.forced, Affects: w.affected(o.target),
+		Expires: moment(o.expires), Forced: o.forced, Drill: o.drill, Affects: w.affected(o.target),
 	}
 	if o.kind == policy.OverrideDrain {
 		over := admin.Duration(o.over)

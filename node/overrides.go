@@ -24,6 +24,7 @@ type override struct {
 	expires time.Time
 	onWall  bool
 	forced  bool
+	drill   string // the ID of the drill that it belongs to
 }
 
 // effect is what the policy takes of an override; nil is none.

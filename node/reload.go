@@ -15,16 +15,36 @@ import (
 // Reload loads the configuration again; see admin.Backend. The caller loads it, waits for the verdicts of addresses that
 // are new and opens the sockets; the controller only publishes it, so that nothing slow keeps a change of health waiting.
 func (n *Node) Reload(ctx context.Context) error {
-	select {
-	case n.loading <- struct{}{}:
-		defer func() { <-n.loading }()
-	case <-n.handedOver:
-		return ErrHandedOver
-	case <-n.stopped:
-		return errStopping
-	case <-ctx.Done():
-		return ctx.Err()
+	_, err := n.reload(ctx)
+	return err
+}
+
+// ReloadDifference is Reload, and says what it has changed for clients: with the health and the overrides of the moment in which it
+// was served on both sides.
+func (n *Node) ReloadDifference(ctx context.Context) (admin.Difference, error) {
+	c, err := n.reload(ctx)
+	if err != nil {
+		return admin.Difference{}, err
 	}
+	before := c.before.redecide(c.before.slots, c.after.status, nil, nil, c.at)
+	return before.difference(c.after, c.at), nil
+}
+
+// changeover is a configuration that took the place of another one.
+type changeover struct {
+	before, after *world
+	at            time.Time
+}
+
+func (n *Node) reload(ctx context.Context) (*changeover, error) {
+	if caller := admin.CallerOf(ctx); caller != (admin.Caller{}) {
+		n.noteBy(ctx, "", admin.Event{Kind: admin.EventReloadAsked, Message: "a reload of " + n.options.Name + " is asked for"})
+	}
+	release, err := n.startLoading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	defer func() { n.atlas.settle(n.world.Load().plan) }()
 	defer n.tidy()
 	var built *view.View
@@ -35,16 +55,17 @@ func (n *Node) Reload(ctx context.Context) error {
 	if err != nil {
 		n.reloaded(err)
 		n.probeAll(n.world.Load().plan)
-		return err
+		return nil, err
 	}
+	var c *changeover
 	if err = n.acquaint(ctx, p, p.patience(p.beyond(n.world.Load().plan), reloadPatience)); err == nil {
-		err = n.serve(ctx, p, built)
+		c, err = n.serve(ctx, p, built)
 		n.tellMoved()
 	}
 	if err != nil {
 		n.probeAll(n.world.Load().plan) // without what was new
 	}
-	return err
+	return c, err
 }
 
 // rehearse finds what publish would refuse by what is known now, before anything is probed or opened. It returns the view of
@@ -123,21 +144,30 @@ func (n *Node) follow(w *world, p *plan, built *view.View, now time.Time) (*worl
 }
 
 // serve opens the sockets of a new plan and has the controller publish it.
-func (n *Node) serve(ctx context.Context, p *plan, built *view.View) error {
+func (n *Node) serve(ctx context.Context, p *plan, built *view.View) (*changeover, error) {
 	change, err := n.prepare(p.config)
 	if err != nil {
 		n.reloaded(err)
-		return err
+		return nil, err
 	}
-	err = n.ask(ctx, func() error {
-		err := n.publish(p, built, change)
+	if err := configureAlerts(n.alerts, p.config); err != nil {
+		change.discard()
+		n.reloaded(err)
+		return nil, err
+	}
+	var c *changeover
+	err = n.ask(ctx, func() (err error) {
+		c, err = n.publish(p, built, change)
 		n.reloaded(err)
 		return err
 	})
 	if err != nil {
 		change.discard()
+		if again := configureAlerts(n.alerts, n.world.Load().config); again != nil {
+			n.log.Error("the alert groups are those of the configuration that was refused", "error", again)
+		}
 	}
-	return err
+	return c, err
 }
 
 // compileFirst is compile at start: the last good copies stand in for databases that cannot be used.
@@ -186,22 +216,23 @@ func (n *Node) compile(c *config.Config, files string, databases []*database) (*
 
 // publish serves a new plan with its sockets. Everything that can fail comes before anything changes; on an error the old
 // configuration serves on, and the sockets are left to the caller.
-func (n *Node) publish(p *plan, built *view.View, change *listeners) error {
+func (n *Node) publish(p *plan, built *view.View, change *listeners) (*changeover, error) {
 	w, now := n.world.Load(), time.Now()
 	next, err := n.follow(w, p, built, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := n.swap(w, next, now); err != nil {
-		return err
+		return nil, err
 	}
 	n.dns.SetTransfers(p.transfers)
 	change.commit()
 	n.probeAll(p)
 	n.metrics.prune(next)
 	n.touchCopies()
+	n.touchBusiness()
 	n.step() // without the targets that are gone, and saved
-	return nil
+	return &changeover{w, next, now}, nil
 }
 
 // reloaded notes how a reload went, for the log, the metrics and the API.
@@ -210,6 +241,9 @@ func (n *Node) reloaded(err error) {
 	if err != nil {
 		n.lastReload.Store(&refusal{err: err, at: time.Now()})
 		n.log.Error("configuration refused: the old one serves on", "file", n.options.Name, "error", err)
+		n.note(admin.Event{
+			Kind: admin.EventConfigRejected, Message: "configuration " + n.options.Name + " is refused: the old one serves on", Reason: err.Error(),
+		})
 		return
 	}
 	n.lastReload.Store(nil)
@@ -225,9 +259,19 @@ func (n *Node) reloaded(err error) {
 	n.log.Info("configuration loaded", "file", n.options.Name, "instances", len(w.config.File.Instances),
 		"pools", len(w.config.File.Pools), "targets", len(w.targets), "hash", w.config.Hash[:12],
 		"databases", len(w.databases), "geo_build", w.buildDuration.Round(time.Microsecond))
+	n.note(admin.Event{Kind: admin.EventConfigLoaded, Message: fmt.Sprintf("configuration %s is loaded: %s, %s, hash %s",
+		n.options.Name, countOf(len(w.config.File.Instances), "instance"), countOf(len(w.config.File.Pools), "pool"), w.config.Hash[:12])})
 }
 
-// refusal is a reload that was refused.
+// countOf writes a number of things.
+func countOf(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// refusal is something that was not done: a reload that was refused, a state that was not saved.
 type refusal struct {
 	err error
 	at  time.Time

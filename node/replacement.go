@@ -30,7 +30,7 @@ func (n *Node) runDatabaseWatcher(ctx context.Context) {
 		if due := changes.look(w.databases); len(due) > 0 {
 			n.refreshDatabases(ctx, due)
 		}
-		n.tellAge(w, last, now)
+		n.tellAge(ctx, w, last, now)
 		last = now
 	}
 }
@@ -79,10 +79,17 @@ func (c *changes) look(databases []*database) map[string]bool {
 }
 
 // tellAge logs which databases have become too old between two times.
-func (n *Node) tellAge(w *world, before, now time.Time) {
+func (n *Node) tellAge(ctx context.Context, w *world, before, now time.Time) {
 	for _, d := range w.databases {
-		if before.Sub(d.Built) < w.config.File.Geo.MaxAge {
+		limit := w.config.File.Geo.MaxAge
+		if before.Sub(d.Built) < limit {
 			n.tellOld(w, d, now)
+		}
+		if before.Sub(d.Built) < limit && now.Sub(d.Built) >= limit {
+			n.ask(ctx, func() error { // the present world, in its place among the others
+				n.teller.follow(n.world.Load(), nil, time.Now())
+				return nil
+			})
 		}
 	}
 }
@@ -182,6 +189,7 @@ func (n *Node) relocate(w *world, p *plan, built *view.View) error {
 		next := *present
 		next.plan = p
 		n.world.Store(&next)
+		n.teller.follow(&next, nil, time.Now())
 		return nil
 	}
 	if err := n.swap(present, present.relocated(w, p, built, n.stats.Counter), time.Now()); err != nil {

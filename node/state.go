@@ -34,7 +34,8 @@ type state struct {
 }
 
 type stateBody struct {
-	// Saved is when, by the clock on the wall; all other times of the body are written by the same clock, but for those of Switches.
+	// Saved is when, by the clock on the wall; all other times of the body are written by the same clock, but for those of Switches and of
+	// what is over in Drills.
 	Saved time.Time `json:"saved"`
 	// Boot tells how long ago that was, whatever the clock on the wall did since; the zero value: nothing does.
 	Boot      boot                         `json:"boot,omitzero"`
@@ -42,11 +43,15 @@ type stateBody struct {
 	Policies  []savedPolicy                `json:"policies"`
 	Overrides []savedOverride              `json:"overrides,omitempty"`
 	// LastOverride is the number of the latest ID of an override.
-	LastOverride uint64                          `json:"last_override,omitempty"`
-	Names        map[string]resolver.SavedAnswer `json:"names,omitempty"`
-	RTTs         rtts                            `json:"rtts,omitempty"`
-	Switches     []admin.Switch                  `json:"switches"`
-	Serials      serials                         `json:"serials,omitempty"`
+	LastOverride uint64 `json:"last_override,omitempty"`
+	// Drills are those that run and those that are remembered, the oldest first.
+	Drills   drills                          `json:"drills,omitempty"`
+	Names    map[string]resolver.SavedAnswer `json:"names,omitempty"`
+	RTTs     rtts                            `json:"rtts,omitempty"`
+	Switches []admin.Switch                  `json:"switches"`
+	Serials  serials                         `json:"serials,omitempty"`
+	// Told is what people have been told of, and is not over.
+	Told []trouble `json:"told,omitempty"`
 	// Ended: nothing was served after this was saved.
 	Ended bool `json:"ended,omitempty"`
 }
@@ -62,6 +67,7 @@ type savedOverride struct {
 	Expires time.Time           `json:"expires,omitzero"`
 	OnWall  bool                `json:"on_wall,omitempty"`
 	Forced  bool                `json:"forced,omitempty"`
+	Drill   string              `json:"drill,omitempty"`
 }
 
 type savedPolicy struct {
@@ -77,7 +83,7 @@ func (b *stateBody) heritage(now time.Time, log *slog.Logger) heritage {
 	for _, s := range b.Overrides {
 		o := &override{
 			id: s.ID, target: s.OverrideTarget, kind: s.State, reason: s.Reason, author: s.Author, since: s.Since, over: time.Duration(s.Over),
-			expires: s.Expires, onWall: s.OnWall, forced: s.Forced,
+			expires: s.Expires, onWall: s.OnWall, forced: s.Forced, drill: s.Drill,
 		}
 		if o.isOver(now) {
 			log.Warn("override expired", o.fields(now)...)
@@ -85,7 +91,7 @@ func (b *stateBody) heritage(now time.Time, log *slog.Logger) heritage {
 		}
 		list = append(list, o)
 	}
-	return heritage{b.memory(), b.RTTs, newOverrides(list, b.LastOverride), b.serials()}
+	return heritage{b.memory(), b.RTTs, newOverrides(list, b.LastOverride), b.Drills, b.serials()}
 }
 
 // memory is the saved memory of policies by name.
@@ -105,11 +111,11 @@ func (b *stateBody) memory() map[policyKey]policy.Memory {
 
 // body is the state to save of a world. Its times are those of the running process.
 func (w *world) body(targets map[string]healthcheck.Saved, switches []admin.Switch, now time.Time) stateBody {
-	b := stateBody{Saved: now, Targets: targets, RTTs: w.rtts, Switches: switches, Serials: w.serials, LastOverride: w.overrides.count()}
+	b := stateBody{Saved: now, Targets: targets, RTTs: w.rtts, Switches: switches, Serials: w.serials, LastOverride: w.overrides.count(), Drills: w.drills}
 	for _, o := range w.overrides.all() {
 		b.Overrides = append(b.Overrides, savedOverride{
 			ID: o.id, OverrideTarget: o.target, State: o.kind, Reason: o.reason, Author: o.author, Since: o.since, Over: admin.Duration(o.over),
-			Expires: o.expires, OnWall: o.onWall, Forced: o.forced,
+			Expires: o.expires, OnWall: o.onWall, Forced: o.forced, Drill: o.drill,
 		})
 	}
 	for _, s := range w.slots {
@@ -248,24 +254,31 @@ func (n *Node) save() bool {
 	}
 	err := writeState(n.world.Load().config.File.State.Dir, n.body(n.ended))
 	n.metrics.saved(err)
+	failed := n.saveFailed.Load()
 	switch {
-	case err != nil && !n.saveFailed:
+	case err != nil && failed == nil:
 		n.log.Error("state is not saved: after a restart the verdicts would be missing; trying again", "error", err)
-	case err == nil && n.saveFailed:
+	case err == nil && failed != nil:
 		n.log.Info("state is saved again")
 	}
-	n.saveFailed = err != nil
-	if err != nil {
-		n.touch()
+	if err == nil {
+		n.saveFailed.Store(nil)
+		return true
 	}
-	return err == nil
+	at := time.Now()
+	if failed != nil {
+		at = failed.at
+	}
+	n.saveFailed.Store(&refusal{err, at})
+	n.touch()
+	return false
 }
 
 // body is the state as it is, by the clock on the wall; ended, when nothing is published after it.
 func (n *Node) body(ended bool) stateBody {
 	now := time.Now()
 	body := n.world.Load().body(n.engine.Status().Saved(), n.history.latest(), now)
-	body.Names, body.Ended = n.resolver.Saved(), ended
+	body.Names, body.Ended, body.Told = n.resolver.Saved(), ended, n.teller.saved()
 	body.onWall(now)
 	body.Boot = presentBoot()
 	return body

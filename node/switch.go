@@ -15,16 +15,23 @@ import (
 // Switch puts a set in force; see admin.Backend. A set that is in force already stays so.
 func (n *Node) Switch(ctx context.Context, r admin.SwitchRequest) (admin.SwitchResult, error) {
 	var result admin.SwitchResult
+	e := admin.Event{
+		Kind: admin.EventSwitchAsked, Instance: r.Instance, Policy: r.Policy, Set: r.Set, To: r.Set, Reason: r.Reason,
+		Message: fmt.Sprintf("%s, policy %s: the %s set is asked for", r.Instance, r.Policy, r.Set),
+	}
 	err := n.ask(ctx, func() (err error) {
-		result, err = n.switchSet(r)
+		result, err = n.switchSet(r, by(ctx, r.Author, e))
 		return err
 	})
+	if err != nil {
+		n.notMade(ctx, r.Author, e, err)
+	}
 	return result, err
 }
 
 // switchSet puts a set in force for every family of a policy that can have it: what was in force is forgotten and the set
-// remembered in its place, as if it had been chosen just now.
-func (n *Node) switchSet(r admin.SwitchRequest) (admin.SwitchResult, error) {
+// remembered in its place, as if it had been chosen just now. The event says that it was asked for.
+func (n *Node) switchSet(r admin.SwitchRequest, asked admin.Event) (admin.SwitchResult, error) {
 	w, now := n.world.Load(), time.Now()
 	memory := map[policyKey]policy.Memory{} // of what is moved
 	result := admin.SwitchResult{SwitchRequest: r}
@@ -56,7 +63,7 @@ func (n *Node) switchSet(r admin.SwitchRequest) (admin.SwitchResult, error) {
 	case len(moved) == 0:
 		return result, kept(result.Kept)
 	}
-	if err := n.swap(w, w.redecide(moved, w.status, memory, n.stats.Counter, now), now); err != nil {
+	if err := n.swap(w, w.redecide(moved, w.status, memory, n.stats.Counter, now), now, asked); err != nil {
 		return result, err
 	}
 	n.touch()
@@ -93,7 +100,7 @@ func (w *world) moveTo(s slot, role string, memory map[policyKey]policy.Memory, 
 			role, k.policy, k.family, d.Sets[i].Count, d.Sets[i].Need)
 	case d.Policy.Failback == policy.FailbackAuto && d.Set >= 0 && d.Set < i && d.Sets[d.Set].Available:
 		return true, fmt.Errorf("policy %q has failback = \"auto\" and its %s set is available, so it would return at once: "+
-			"set failback = \"manual\", or pin it with switch", k.policy, roleOf(d))
+			"put an override on that set, or set failback = \"manual\" or switch in the configuration", k.policy, roleOf(d))
 	}
 	m := d.Memory()
 	m.Set, m.Role, m.Since = d.Policy.SetID(i), role, now

@@ -19,6 +19,7 @@ type world struct {
 	decisions []decisions // by instance
 	rtts      rtts
 	overrides *overrides
+	drills    drills
 	serials   serials
 	view      *view.View
 }
@@ -28,10 +29,13 @@ type heritage struct {
 	memory    map[policyKey]policy.Memory
 	rtts      rtts
 	overrides *overrides
+	drills    drills
 	serials   serials
 }
 
-func (w *world) inherited() heritage { return heritage{w.memory(), w.rtts, w.overrides, w.serials} }
+func (w *world) inherited() heritage {
+	return heritage{w.memory(), w.rtts, w.overrides, w.drills, w.serials}
+}
 
 // memory is what its decisions leave for the next ones.
 func (w *world) memory() map[policyKey]policy.Memory {
@@ -129,7 +133,7 @@ func first(p *plan, status *healthcheck.Status, before heritage, generation uint
 // decide is first without the view.
 func decide(p *plan, status *healthcheck.Status, before heritage, now time.Time) *world {
 	w := &world{
-		plan: p, loaded: now, status: status, decisions: p.undecided(), overrides: before.overrides,
+		plan: p, loaded: now, status: status, decisions: p.undecided(), overrides: before.overrides, drills: before.drills,
 	}
 	w.rtts = w.hold(before.rtts, status, now)
 	for _, s := range p.slots {

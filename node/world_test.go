@@ -356,7 +356,7 @@ func TestMoveTo(t *testing.T) {
 		{"to the set in force", manual, "d", nil, "backup 2", "backup 2, failback is manual", true},
 		{"to what is not there", manual, "a", nil, "backup 3", "primary, normal", false},
 		{"to a set that is down", manual, "a", []string{"192.0.2.3-"}, "backup", `the backup set of policy "Global" (ipv4) is not available: 0 addresses up, 1 needed`, true},
-		{"forward, automatic", auto, "a", nil, "backup", `policy "Global" has failback = "auto" and its primary set is available, so it would return at once: set failback = "manual", or pin it with switch`, true},
+		{"forward, automatic", auto, "a", nil, "backup", `policy "Global" has failback = "auto" and its primary set is available, so it would return at once: put an override on that set, or set failback = "manual" or switch in the configuration`, true},
 		{"without waiting", auto, "c", nil, "primary", "primary, normal", true},
 		{"a step back, automatic", auto, "d", nil, "backup", "backup, failback waits", true},
 		{"pinned", "switch = \"primary\"\n", "a", nil, "primary", `policy "Global" is pinned by switch = "primary": change that in the configuration`, true},

@@ -263,6 +263,8 @@ type InstanceOptions struct {
 	Aliases []string `toml:"aliases"`
 	// The names that users ask for. The first is the Host header and the TLS name of health checks that name none.
 	BusinessDomains []string `toml:"business_domains"`
+	// The names of the CDN: its name for a business domain is one of them, or lies below the rest of one that begins with "*.". The check of business domains then wants their CNAME chains to pass such a name. Empty: any other name will do.
+	CDNNames []string `toml:"cdn_names"`
 	// Global TTL of the answers, in seconds.
 	TTL int `toml:"ttl" default:"60" range:"1..86400"`
 	// Lowest TTL, in seconds, for answers that may soon change: while a failure streak is open, and before a failback, the end of an override or a step of slow_start, the TTL is the time until then, but not less than this. 0: always ttl.
@@ -271,6 +273,10 @@ type InstanceOptions struct {
 	AccessPolicyType AccessPolicyType `toml:"access_policy_type" default:"geography"`
 	// What a client gets that matches no policy: error (the configuration must have a global policy for each address family), or nodata.
 	Unmatched Unmatched `toml:"unmatched" default:"error"`
+	// The alert groups that are told of all that concerns this instance. Without this key and [[instance.alert]]: those with default = true; [] is nobody.
+	AlertGroups []string `toml:"alert_groups" single:"true"`
+	// Alert groups that are told of some of it, or by some of their methods (Alibaba: AlertConfig).
+	Alerts []AlertOptions `toml:"alert"`
 	// The access policies.
 	Policies []PolicyOptions `toml:"policy" required:"true"`
 }
@@ -312,4 +318,16 @@ func (o *LatencyOptions) Validate(problem func(key, message string)) {
 	if o.MS == nil {
 		problem("ms", want)
 	}
+}
+
+// AlertOptions is one [[instance.alert]]: what one alert group is told of the instance.
+type AlertOptions struct {
+	// The alert group, by its name.
+	Group string `toml:"group" required:"true"`
+	// Kinds of events that are told, such as address_down. Empty: all that the group has.
+	Events []string `toml:"events" single:"true"`
+	// Methods of the group by which they are told, by name. Empty: all.
+	Methods []string `toml:"methods" single:"true"`
+	// Tell also the end of what was told. false: only the ends that events names, such as address_up.
+	Resolved bool `toml:"resolved" default:"true"`
 }

@@ -33,7 +33,7 @@ Every problem is listed with file, line and column. Exit code 1 when there is on
 With --coverage it also says, for each instance, which share of IPv4, and of 2000::/3 in
 IPv6, each policy has, which request sources match nothing, and which are hidden by more specific
 ones of other policies.`,
-		Args: func(c *cobra.Command, args []string) error { return usage(c, cobra.MaximumNArgs(1)(c, args)) },
+		Args: atMost(1, "one file at most"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				file = args[0]
@@ -65,30 +65,31 @@ func check(out, errOut io.Writer, file string, options checkOptions) error {
 		result.OK = result.OK && !options.strict
 	}
 	if options.asJSON {
-		if err := printJSON(out, result); err != nil {
-			return err
-		}
+		err = printJSON(out, result)
 	} else {
-		for _, p := range result.Problems {
-			fmt.Fprintln(errOut, p)
-		}
-		for _, w := range result.Warnings {
-			fmt.Fprintln(errOut, "warning: "+w.String())
-		}
-		if result.OK {
-			fmt.Fprintf(out, "%s: ok (%s, %s, %s)\n", file, count(len(loaded.File.Instances), "instance"),
-				count(len(loaded.File.Pools), "pool"), count(len(loaded.File.Zones), "zone"))
-		} else {
-			fmt.Fprintf(errOut, "%s: not ok: %s, %s\n", file, count(len(result.Problems), "problem"), count(len(result.Warnings), "warning"))
-		}
-		if err := printCoverage(out, coverage); err != nil {
-			return err
-		}
+		err = printChecked(out, errOut, file, loaded, &result)
+	}
+	if err == nil && !result.OK {
+		err = &exitError{code: exitNegative}
+	}
+	return err
+}
+
+// printChecked writes what was found for people.
+func printChecked(out, errOut io.Writer, file string, loaded *config.Config, result *checkResult) error {
+	for _, p := range result.Problems {
+		fmt.Fprintln(errOut, p)
+	}
+	for _, w := range result.Warnings {
+		fmt.Fprintln(errOut, "warning: "+w.String())
 	}
 	if !result.OK {
-		return &exitError{code: exitNegative}
+		fmt.Fprintf(errOut, "%s: not ok: %s, %s\n", file, count(len(result.Problems), "problem"), count(len(result.Warnings), "warning"))
+	} else if _, err := fmt.Fprintf(out, "%s: ok (%s, %s, %s)\n", file, count(len(loaded.File.Instances), "instance"),
+		count(len(loaded.File.Pools), "pool"), count(len(loaded.File.Zones), "zone")); err != nil {
+		return err
 	}
-	return nil
+	return printCoverage(out, result.Coverage)
 }
 
 // inspect checks a file, and tells its coverage when that is asked for.
@@ -107,4 +108,12 @@ func count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// plural is count for a thing with a plural of its own.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

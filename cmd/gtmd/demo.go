@@ -104,7 +104,7 @@ Try, in another terminal, from this directory:
        %[1]s status --socket %[2]s
        %[1]s demo start test1
 
-Metrics: http://127.0.0.1:8553/metrics. Ctrl-C ends it.
+The dashboard: http://127.0.0.1:8553/, metrics: http://127.0.0.1:8553/metrics. Ctrl-C ends it.
 
 `, self, socket)
 }

@@ -28,9 +28,14 @@ func newExplain() *cobra.Command {
 matched, the policy, each set and why it was taken or not, each address and why it is in or out.
 
 Without --config the running gtmd is asked. With --config a file is asked: nothing is known of
-health then, and every address that is probed counts as available.`,
+health then, and every address that is probed counts as available.
+
+With --suppose, which may stand several times, it says what a client would get if an address, a pool
+or a set were up, down or drained: as if gtmd override set had said so just now. Nothing is changed.`,
 		Example: `  gtmd explain origin.gtm.example.com
   gtmd explain origin.gtm.example.com --client 198.51.100.0/24 --type AAAA
+  gtmd explain origin.gtm.example.com --suppose pool:test1=down
+  gtmd explain origin.gtm.example.com --suppose 192.0.2.1=drain --suppose "set:cdn-origin/Global/backup 2=up"
   gtmd explain origin.gtm.example.com --config new.toml`,
 		Args: arguments(1, "the name to explain"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -46,8 +51,11 @@ health then, and every address that is probed counts as available.`,
 		},
 	}
 	daemon.add(c)
+	c.ValidArgsFunction = completeWith(&daemon, completeNames)
 	c.Flags().StringVarP(&file, "config", "c", "", "ask this configuration file instead of the running gtmd")
 	c.Flags().StringVar(&q.Client, "client", "", "the client: an address (the packet's source) or a prefix (a client subnet)")
+	c.Flags().StringArrayVar(&q.Suppose, "suppose", nil, `suppose that WHAT=STATE: pool:NAME, address:ADDRESS, set:INSTANCE/POLICY/SET, or one of these names alone; up, down or drain`)
+	completeFlag(c, "suppose", completeWith(&daemon, completeSuppositions))
 	c.Flags().StringVarP(&q.Type, "type", "t", "A", "question type")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -62,7 +70,9 @@ func explain(c *cobra.Command, daemon *client, file string, q admin.Question) (a
 		return node.Explain(loaded, q)
 	}
 	var e admin.Explanation
-	err := daemon.get(c.Context(), "/api/v1/explain", url.Values{"name": {q.Name}, "type": {q.Type}, "client": {q.Client}}, &e)
+	err := daemon.get(c.Context(), "/api/v1/explain", url.Values{
+		"name": {q.Name}, "type": {q.Type}, "client": {q.Client}, "suppose": q.Suppose,
+	}, &e)
 	return e, err
 }
 
@@ -74,6 +84,9 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 		how = "client subnet " + e.Client
 	}
 	fmt.Fprintf(w, "%s %s for %s (%s)\n", e.Name, e.Type, e.Address, how)
+	for _, text := range e.Suppose {
+		fmt.Fprintf(w, "suppose\t%s\n", text)
+	}
 	fmt.Fprintf(w, "name\t%s", e.Found)
 	if e.Instance != "" {
 		fmt.Fprintf(w, " of instance %q", e.Instance)
@@ -85,29 +98,8 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 	for _, line := range e.Lines {
 		fmt.Fprintf(w, "line\t%s\n", lineText(&line))
 	}
-	if e.Instance != "" && e.Policy == "" {
-		fmt.Fprintf(w, "policy\tnone matches this client\n")
-	}
-	if e.Policy != "" && e.InForce == "" {
-		fmt.Fprintf(w, "policy\t%s, which has no pools for %s\n", e.Policy, e.Type)
-	}
-	if e.InForce != "" {
-		fmt.Fprintf(w, "policy\t%s", e.Policy)
-		if e.FellThrough != "" {
-			fmt.Fprintf(w, ", every set of it is down, so it falls through to %s", e.FellThrough)
-		}
-		fmt.Fprintf(w, "\nin force\t%s (%s)", e.InForce, e.Why)
-		if e.Since != nil {
-			fmt.Fprintf(w, " since %s", e.Since.Local().Format(time.DateTime))
-		}
-		fmt.Fprintln(w, until(e.Until))
-	}
-	for _, set := range e.Sets {
-		fmt.Fprintf(w, "set\t%s (balance %s): %s\n", set.Role, set.Balance, set.Verdict)
-		for _, a := range set.Members {
-			fmt.Fprintf(w, "\t  %s\n", memberText(&a))
-		}
-	}
+	printPolicy(w, e)
+	printSets(w, "set", e.Sets)
 	printDistances(w, e)
 	if e.Choice != "" {
 		fmt.Fprintf(w, "choice\t%s\n", e.Choice)
@@ -119,6 +111,9 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 	for _, rr := range e.Authority {
 		fmt.Fprintf(w, "\t  authority: %s\n", rr)
 	}
+	if e.Earliest != nil {
+		fmt.Fprintf(w, "earliest\tit can change at %s: %s\n", moment(*e.Earliest), e.EarliestWhy)
+	}
 	if !e.Health {
 		fmt.Fprintf(w, "note\tasked of a file: nothing is known of health, every probed address counts as available\n")
 		if e.Why == "empty" {
@@ -126,6 +121,39 @@ func printExplanation(out io.Writer, e *admin.Explanation) error {
 		}
 	}
 	return w.Flush()
+}
+
+// printPolicy writes which policy answers, and which of its sets.
+func printPolicy(w io.Writer, e *admin.Explanation) {
+	if e.Instance != "" && e.Policy == "" {
+		fmt.Fprintf(w, "policy\tnone matches this client\n")
+	}
+	if e.Policy != "" && e.InForce == "" {
+		fmt.Fprintf(w, "policy\t%s, which has no pools for %s\n", e.Policy, e.Type)
+	}
+	if e.InForce != "" {
+		fmt.Fprintf(w, "policy\t%s", e.Policy)
+		if e.FellThrough != "" {
+			fmt.Fprintf(w, ", every set of it is down, so it falls through to %s", e.FellThrough)
+		}
+		fmt.Fprintln(w)
+		printSets(w, "passed", e.PassedSets)
+		fmt.Fprintf(w, "in force\t%s (%s)", e.InForce, e.Why)
+		if e.Since != nil {
+			fmt.Fprintf(w, " since %s", moment(*e.Since))
+		}
+		fmt.Fprintln(w, until(e.Until))
+	}
+}
+
+// printSets writes sets with each of their addresses, and why they are in or out.
+func printSets(w io.Writer, what string, sets []admin.SetStatus) {
+	for _, set := range sets {
+		fmt.Fprintf(w, "%s\t%s (balance %s): %s\n", what, set.Role, set.Balance, set.Verdict)
+		for _, a := range set.Members {
+			fmt.Fprintf(w, "\t  %s\n", memberText(&a))
+		}
+	}
 }
 
 // printDistances writes how far, in space or in time, the pools are from the client, the one that is taken first.

@@ -71,17 +71,46 @@ and backup address pool sets.
 
 Exit codes: 0 ok; 1 a check or a start failed, or the answer is no; 2 wrong usage;
 3 the running gtmd cannot be reached.`,
-		SilenceUsage: true, SilenceErrors: true,
+		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
-	root.AddCommand(newRun(), newCheck(), newStatus(), newExplain(), newSwitch(), newOverride(), newReload(), newDemo(), newGeo(), newLines(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newStatus(), newTop(), newEvents(), newAlert(), newExplain(), newDiff(), newChain(), newSwitch(), newOverride(),
+		newDrill(), newProbe(), newReload(), newSelftest(), newInit(), newToken(), newDocs(), newDemo(), newGeo(), newLines(), newVersion())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = noArguments, func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
 	return root
 }
 
-// noArguments refuses arguments.
-func noArguments(c *cobra.Command, args []string) error { return usage(c, cobra.NoArgs(c, args)) }
+// noArguments refuses arguments: of a command with others below it, as one that is not there.
+func noArguments(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !c.HasSubCommands():
+		return &exitError{exitUsage, fmt.Errorf("%s takes no argument: %q is one too many", c.CommandPath(), args[0])}
+	}
+	text := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		text = fmt.Sprintf(", did you mean %q?", strings.Join(near, `" or "`))
+	}
+	return &exitError{exitUsage, fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), text)}
+}
+
+// atMost wants at most n arguments, called so.
+func atMost(n int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return wanted(c, names)
+		}
+		return nil
+	}
+}
 
 // arguments wants exactly n arguments, called so.
 func arguments(n int, names string) cobra.PositionalArgs {
@@ -107,11 +136,4 @@ func someArguments(names string) cobra.PositionalArgs {
 func wanted(c *cobra.Command, names string) error {
 	_, placeholders, _ := strings.Cut(c.Use, " ")
 	return &exitError{exitUsage, fmt.Errorf("want %s: %s %s", names, c.CommandPath(), placeholders)}
-}
-
-func usage(_ *cobra.Command, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &exitError{exitUsage, err}
 }

@@ -13,7 +13,10 @@ import (
 func note(a *admin.AddressStatus) string {
 	var notes []string
 	up := a.Available
-	if o := a.Override; o != nil {
+	if o := a.Override; o != nil && o.ID == admin.SupposedID {
+		notes = append(notes, "supposed: "+o.Reason)
+		up = a.Verdict != "down"
+	} else if o != nil {
 		notes = append(notes, fmt.Sprintf("%s by %s, %s (%s): %s", o.State, o.Author, left(o.Expires), o.ID, o.Reason))
 		if a.Verdict != "" {
 			notes = append(notes, "really "+a.Verdict)

@@ -52,6 +52,9 @@ func printOverrides(w io.Writer, all []admin.Override) {
 		if o.Forced {
 			state += " (with force)"
 		}
+		if o.Drill != "" {
+			state += " (drill)"
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", o.ID, state, o.OverrideTarget, o.Affects, age(o.Since), left(o.Expires), o.Author, o.Reason)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"gtmd/admin"
 	"gtmd/config"
 	"gtmd/handover"
 	"gtmd/node"
@@ -170,7 +171,7 @@ func reload(ctx context.Context, n *node.Node, log *slog.Logger) error {
 	var now unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
 	notify(log, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
-	status, err := "STATUS=serving", n.Reload(ctx)
+	status, err := "STATUS=serving", n.Reload(admin.WithCaller(ctx, admin.Caller{Via: "signal"}))
 	switch {
 	case errors.Is(err, node.ErrHandedOver):
 		return err // what the service does is for the other process to say

@@ -27,6 +27,41 @@ func drained() *admin.OverrideNote {
 	return &admin.OverrideNote{ID: "o1", State: "drain", Reason: "new kernel", Author: "alice", Since: *ago(90 * time.Second), Expires: ago(-25 * time.Minute)}
 }
 
+// TestStatusBeside is what is not normal that the status of instances and pools does not have.
+func TestStatusBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &admin.Status{Version: admin.Version{Version: "1.2.3"}, Ready: "ready", Started: *ago(time.Hour), Config: admin.ConfigStatus{File: "gtmd.toml", Loaded: *ago(time.Hour)},
+			StateError: "write state.json: no space left on device", StateFailed: ago(time.Minute)}
+		more := append(undelivered(&admin.AlertStatus{Groups: []admin.AlertGroupStatus{{Name: "oncall", Methods: []admin.AlertMethodStatus{
+			{Name: "mail", Queued: 2, Error: "connection refused"}, {Name: "chat"}}}}}), unconfigured([]admin.BusinessDomainStatus{
+			{Domain: "www.a.test", Instance: "a", State: admin.NotConfigured, Since: ago(time.Hour), Reason: "it has addresses and no CNAME"},
+			{Domain: "www.b.test", Instance: "b", State: admin.ConfigUnknown, Since: ago(time.Second), Reason: "SERVFAIL"},
+			{Domain: "www.c.test", Instance: "c", State: admin.Configured}})...)
+		var b strings.Builder
+		if err := printStatus(&b, s, more...); err != nil {
+			t.Fatal(err)
+		}
+		const want = `the state is NOT SAVED for 1m0s: write state.json: no space left on device. A restart would not know verdicts, overrides and sets in force
+alert group oncall is NOT TOLD by mail, 2 messages wait: connection refused
+business domain www.a.test of a: NOT CONFIGURED for 1h0m: it has addresses and no CNAME
+business domain www.b.test of b: UNKNOWN for 1s: SERVFAIL
+`
+		if !strings.Contains(b.String(), "\n\n"+want+"\n") {
+			t.Errorf("the status is\n%s", b.String())
+		}
+		d := digestOf(s, more...)
+		for line := range strings.Lines(want) {
+			if !strings.Contains(strings.Join(d.lines(mostRows), "\n"), strings.TrimSpace(line)) {
+				t.Errorf("the digest has no %q", line)
+			}
+		}
+		b.Reset()
+		if code := printNagios(&b, s, more...); code != nagiosWarning || !strings.Contains(b.String(), "GTMD WARNING - ") {
+			t.Errorf("code %d: %s", code, b.String())
+		}
+	})
+}
+
 // TestPrintStatus writes a status with everything that is not normal in it, which comes first.
 func TestPrintStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,40 +9,9 @@ import (
 	"gtmd/admin"
 )
 
-func newReload() *cobra.Command {
-	var daemon client
-	var asJSON bool
-	c := &cobra.Command{
-		Use: "reload", Short: "Have the running gtmd load its configuration again",
-		Long: `Have the running gtmd load its configuration again, and wait until it is served. A file with
-problems changes nothing: they are listed here, the old one serves on, the exit code is 1. A geo
-database that is loaded serves on when its file cannot be used now: that is a warning.`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			var status admin.ConfigStatus
-			if err := daemon.post(c.Context(), "/api/v1/reload", nil, &status); err != nil {
-				if isUnreachable(err) {
-					return err
-				}
-				return fmt.Errorf("refused, the old configuration serves on:\n%w", err)
-			}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), status)
-			}
-			for _, w := range status.Warnings {
-				fmt.Fprintln(c.ErrOrStderr(), "warning: "+w)
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s is served (hash %.12s, generation %d)\n", status.File, status.Hash, status.Generation)
-			return err
-		},
-	}
-	daemon.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return c
-}
-
 func newSwitch() *cobra.Command {
 	var daemon client
+	var request admin.SwitchRequest
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "switch INSTANCE POLICY SET", Short: "Put a set of a policy in force now",
@@ -50,10 +19,13 @@ func newSwitch() *cobra.Command {
 availability, or you, move it again: this is how a policy with failback = "manual" returns to
 its primary, and how one that waits for failback_delay returns at once. IPv4 and IPv6 move each
 by itself: what cannot is named with the reason, and the exit code is 1 only when none could.`,
-		Example: "  gtmd switch cdn-origin Global primary",
+		Example: "  gtmd switch cdn-origin Global primary --reason \"the origin holds\"",
 		Args:    arguments(3, "an instance, a policy and a set"),
 		RunE: func(c *cobra.Command, args []string) error {
-			request := admin.SwitchRequest{Instance: args[0], Policy: args[1], Set: args[2]}
+			request.Instance, request.Policy, request.Set, request.Author = args[0], args[1], args[2], authorOr(request.Author)
+			if err := request.Check(); err != nil {
+				return &exitError{exitUsage, err}
+			}
 			var result admin.SwitchResult
 			if err := daemon.post(c.Context(), "/api/v1/switch", request, &result); err != nil {
 				return err
@@ -66,6 +38,9 @@ by itself: what cannot is named with the reason, and the exit code is 1 only whe
 		},
 	}
 	daemon.add(c)
+	c.ValidArgsFunction = completeWith(&daemon, completeSwitch)
+	c.Flags().StringVar(&request.Reason, "reason", "", "why, for people")
+	addAuthor(c, &request.Author)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
