@@ -25,6 +25,7 @@
 //	GTMD_RESOLVER_QUESTIONS  questions that each resolver of TestResolvers gets (10000)
 //	GTMD_DIFF_QUESTIONS, GTMD_DIFF_SEED  questions of TestDifferential (10000), and which zones they are about (1)
 //	GTMD_BLIND_HOLD  seconds that TestBlind cuts gtmd off for, in each of its ways (3)
+//	GTMD_E2E_SCREENSHOTS  directory for pictures of the dashboard's pages (none)
 //	GTMD_TAKEOVERS, GTMD_HANGUP_SECONDS, GTMD_RESTARTS
 //	                 take-overs of TestTakeOver (5; 20), seconds of TestHangups (6; 60), restarts of TestActivation (3; 20)
 //	GTMD_TAKEOVER_RATE, GTMD_ACTIVATION_RATE
